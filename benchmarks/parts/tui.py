@@ -6,7 +6,7 @@ import importlib.util
 import subprocess
 from collections.abc import Callable, Sequence
 
-from benchmarks import tui_floods, tui_keys, tui_quits
+from benchmarks import tui_floods, tui_keys, tui_lanes, tui_quits
 from benchmarks import tui_targets as target
 from benchmarks.context import Context
 from benchmarks.measure import median
@@ -37,6 +37,7 @@ def run(context: Context) -> list[Row]:
     return [
         *_told("start", lambda: _starts(targets, 3 if context.quick else _STARTS, quits)),
         *_told("running", lambda: _running(context, targets, seconds)),
+        *_told("lanes", lambda: tui_lanes.lanes(ours[-1], targets[0], 6 if context.quick else 1)),
         *_told("quit", lambda: tui_quits.rows(ours[-1], targets[0], quits, 2 if context.quick else 5)),
         *_told("arriving", lambda: tui_floods.arriving(context.folder, home, seconds)),
     ]

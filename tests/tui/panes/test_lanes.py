@@ -19,7 +19,8 @@ from unspool.history.history import History
 from unspool.store.memory import MemoryStore
 from unspool_tui.panes.lanes import LaneBook, is_error
 from unspool_tui.panes.scene import full_ledger
-from unspool_tui.rendering.line import ASCII, UNICODE
+from unspool_tui.rendering.line import ASCII, UNICODE, on_grid
+from unspool_tui.rendering.timeline_lines import ground_of, lane_label, lane_line, with_words
 from unspool_tui.view.axis import Axis, entry_axis
 from unspool_tui.view.lanes import (
     NOTES,
@@ -35,7 +36,7 @@ from unspool_tui.view.lanes import (
 )
 from unspool_tui.view.model import View
 from unspool_tui.view.moves import choose_part, select
-from unspool_tui.widgets.timeline import LABEL, ground_of, lane_room, lane_row, margin, span
+from unspool_tui.widgets.timeline import LABEL, lane_room, margin, span
 
 action = pytest.mark.action
 
@@ -59,7 +60,7 @@ def worked_out(book: LaneBook, lanes: tuple[Lane, ...], axis: Axis, history: His
     ledger = full_ledger(history)
     for _ in book.work_out(lanes, axis, ledger, len(history)):
         pass
-    assert not book.lacks(lanes, axis, len(history))
+    assert not book.lacks(lanes, axis, ledger, len(history))
     return book.rows(lanes, axis, ledger)
 
 
@@ -101,8 +102,11 @@ def test_lanes_are_inert_whatever_they_are_called(
     ]
     for lane in (atom_lane(name), Lane(LaneKind.PART, part, (name,)), NOTES):
         for glyphs in (UNICODE, ASCII):
-            ground = ground_of(view, axis, width, glyphs, margin(width, 8))
-            assert_harmless(lane_row(ground, LaneRow(lane, figures, frozenset((0,))), view), width)
+            ground = ground_of(view, axis, glyphs, margin(width, 8))
+            line = lane_line(axis, LaneRow(lane, figures, frozenset((0,))), glyphs)
+            row = ground.row(line, lane_label(lane, view))
+            assert_harmless(row, width)
+            assert_harmless(with_words(row, on_grid(name), width // 2, width), width)
 
 
 def test_pinned_lanes_come_first_then_notes_parts_and_the_most_active() -> None:
@@ -142,7 +146,7 @@ def test_what_makes_an_error() -> None:
 
 
 def test_room_for_lanes_grows_with_the_terminal() -> None:
-    assert [lane_room(lines, 4) for lines in (24, 30, 39, 40, 50, 60, 200)] == [0, 2, 2, 5, 7, 9, 9]
+    assert [lane_room(lines, 4) for lines in (24, 30, 39, 40, 50, 60, 200)] == [0, 2, 2, 5, 7, 9, 12]
 
 
 @pytest.fixture

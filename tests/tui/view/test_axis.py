@@ -173,3 +173,16 @@ def test_sums_over_columns_that_begin_late() -> None:
     assert sums.between(70, 200) == sum(
         sum(column[70:200]) for column in (columns.added, columns.modified, columns.deleted)
     )
+
+
+@given(st.lists(st.integers(0, 9), min_size=40, max_size=120), st.sampled_from([0, 15, 16, 17, 32]))
+def test_times_of_a_history_that_begins_late(apart: list[int], first: int) -> None:
+    times = array("q", accumulate(apart))
+    moments = Moments(times, first, block=16)
+    for total in range(first + 1, len(times) + 1, 7):
+        moments.catch_up(total)
+        lengths = sorted((times[seq] - times[seq - 1] for seq in range(first + 1, total)), reverse=True)
+        assert [length for length, _ in moments.jumps(first, total, 3)] == [length for length in lengths if length][
+            :3
+        ]
+        assert moments.latest(total - 1) == times[total - 1]

@@ -52,6 +52,9 @@ class LaneBook:
         """How many values of an atom were no number; -1 where one was."""
         self._errors = array("q")
         self._meta_read = 0
+        self._version = 0
+        """Grows with all that is learned, so that what was made of it before is known to be old."""
+        self._made: tuple[tuple[object, ...], list[LaneRow], bool] | None = None
 
     def forget(self) -> None:
         """Work all out anew: the history was cut or replaced."""
@@ -59,6 +62,7 @@ class LaneBook:
         self._probed.clear()
         self._errors = array("q")
         self._kept = self._meta_read = 0
+        self._version += 1
         self.ranking = Ranking()
 
     def lanes(self, view: View, ledger: EntryLedger, most: int) -> tuple[Lane, ...]:
@@ -77,19 +81,38 @@ class LaneBook:
         return total >= 2 * self.ranking.total and total > self.ranking.total
 
     def _rank(self, total: int) -> Ranking:
-        history = self._history
-        first = history.first
-        step = max(1, (total - first) // _SAMPLE)
         try:
-            changes = history.activity()
-            together = [[atom for atom, _ in history.changed_atoms(seq)] for seq in range(first, total, step)]
+            changes = self._history.activity()
         except UnspoolError:
             # What is damaged is told where the entry itself is looked at.
-            changes, together = {}, []
-        return ranked(changes, together, total)
+            changes = {}
+        return ranked(changes, self._changed_together(total), total)
+
+    def _changed_together(self, total: int) -> Iterator[list[str]]:
+        """Yield the atoms that some entries changed; asked for only where names speak of parts."""
+        first = self._history.first
+        for seq in range(first, total, max(1, (total - first) // _SAMPLE)):
+            with suppress(UnspoolError):
+                yield [atom for atom, _ in self._history.changed_atoms(seq)]
 
     def rows(self, lanes: Sequence[Lane], axis: Axis, ledger: EntryLedger) -> list[LaneRow]:
-        """Return what is known of lanes along an axis."""
+        """Return what is known of lanes along an axis; the same list while nothing more is."""
+        return self._look(lanes, axis, ledger)[0]
+
+    def lacks(self, lanes: Sequence[Lane], axis: Axis, ledger: EntryLedger, total: int) -> bool:
+        """Whether something about lanes is still to be worked out."""
+        return self._is_due(total) or self._meta_read < total or self._look(lanes, axis, ledger)[1]
+
+    def _look(self, lanes: Sequence[Lane], axis: Axis, ledger: EntryLedger) -> tuple[list[LaneRow], bool]:
+        key = (lanes, axis, self._version)
+        if self._made is None or any(
+            one is not other and one != other for one, other in zip(self._made[0], key, strict=True)
+        ):
+            missing = any(self._missing(lane, axis) for lane in lanes if lane.kind is not LaneKind.NOTES)
+            self._made = key, self._rows(lanes, axis, ledger), missing
+        return self._made[1:]
+
+    def _rows(self, lanes: Sequence[Lane], axis: Axis, ledger: EntryLedger) -> list[LaneRow]:
         ranges = list(pairwise(axis.edges))
         found = []
         for lane in lanes:
@@ -106,12 +129,6 @@ class LaneBook:
     def _errors_in(self, axis: Axis) -> frozenset[int]:
         low, high = bisect_left(self._errors, axis.start), bisect_left(self._errors, axis.stop)
         return frozenset(axis.cell_of(seq) for seq in self._errors[low:high])
-
-    def lacks(self, lanes: Sequence[Lane], axis: Axis, total: int) -> bool:
-        """Whether something about lanes is still to be worked out."""
-        if self._is_due(total) or self._meta_read < total:
-            return True
-        return any(self._missing(lane, axis) for lane in lanes if lane.kind is not LaneKind.NOTES)
 
     def _missing(self, lane: Lane, axis: Axis) -> list[int]:
         """Return the cells of a lane whose figures, or whose number, are not known."""
@@ -134,6 +151,7 @@ class LaneBook:
         if self._kept > _CELLS_KEPT:
             self._cells.clear()
             self._kept = 0
+            self._version += 1
         wanted = [lane for lane in lanes if lane.kind is not LaneKind.NOTES]
         for lane in wanted:
             yield from self._count(lane, axis)
@@ -165,6 +183,7 @@ class LaneBook:
                 if edges[cell] < edges[cell + 1]:
                     known[_range(axis, cell)] = CellFigures(counts[cell - low], lasts[cell - low])
                     self._kept += 1
+            self._version += 1
             yield True
 
     def _value(self, lane: Lane, axis: Axis) -> Iterator[bool | None]:
@@ -178,6 +197,7 @@ class LaneBook:
                 if cell in done or (cell % step and step > 1):
                     continue
                 if self._probed.get(lane, 0) >= _PROBES:
+                    self._version += 1
                     return
                 done.add(cell)
                 part = _range(axis, cell)
@@ -185,6 +205,7 @@ class LaneBook:
                 if figures is not None:
                     known[part] = self._valued(lane, figures, part)
                     yield None
+            self._version += 1
             yield True
             step //= 2
 
@@ -218,7 +239,10 @@ class LaneBook:
                 with suppress(UnspoolError):
                     # Damage is told where the entries themselves are looked at.
                     entries = history[start:stop]
-            self._errors.extend(entry.seq for entry in entries if is_error(entry.meta))
+            found = [entry.seq for entry in entries if is_error(entry.meta)]
+            if found:
+                self._errors.extend(found)
+                self._version += 1
             self._meta_read = start = stop
             if len(self._errors) > _ERRORS_KEPT:
                 del self._errors[: -_ERRORS_KEPT // 2]

@@ -249,7 +249,7 @@ class Painter:
             return
         # What was asked for goes on while entries arrive; another part of the axis goes before it.
         asked = (lanes, main.timeline.axis.start, view.timeline_zoom, view.timeline_by_time, main.timeline.columns)
-        if (asked != self._working_out) and scene.lanes.lacks(lanes, main.timeline.axis, view.total):
+        if (asked != self._working_out) and scene.lanes.lacks(lanes, main.timeline.axis, scene.ledger, view.total):
             self._lanes_due = True
             after(main, _LANES_REST_SECONDS, lambda: self._work_out_lanes(asked))
 

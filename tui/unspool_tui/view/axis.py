@@ -15,6 +15,7 @@ BLOCK: Final = 512
 """Entries whose times are summed up together; a million entries make 2,000 blocks."""
 LEAST_SHOWN: Final = 8
 """Entries that the closest view of the axis shows."""
+_RANGES_KEPT: Final = 16
 _MOST_GAPS: Final = 8
 _GAP_ROOM: Final = 12
 """Columns for each gap that is cut out, at least: more gaps than that would leave nothing of the rest."""
@@ -121,7 +122,7 @@ class Moments:
     on the axis.
     """
 
-    __slots__ = ("_base", "_block", "_column", "_first", "_jumps", "_latest", "_sorted")
+    __slots__ = ("_base", "_block", "_column", "_first", "_jumps", "_latest", "_longest", "_sorted")
 
     def __init__(self, column: Sequence[int], first: int = 0, block: int = BLOCK) -> None:
         """Read a column of times.
@@ -138,6 +139,7 @@ class Moments:
         self._latest: list[int] = []
         self._jumps: list[int] = []
         self._sorted: list[bool] = []
+        self._longest: dict[tuple[int, int, int], tuple[Jump, ...]] = {}
 
     def catch_up(self, total: int) -> None:
         """Sum up the blocks that are complete; a shorter column is summed up anew."""
@@ -145,14 +147,18 @@ class Moments:
         if done > total // self._block:
             for kept in (self._latest, self._jumps, self._sorted):
                 kept.clear()
+            self._longest.clear()
             done = self._base
         for block in range(done, total // self._block):
-            times = list(self._running(block * self._block, (block + 1) * self._block))
+            times = self._column[max(block * self._block, self._first) : (block + 1) * self._block]
             before = self._latest[-1] if self._latest else times[0]
-            self._jumps.append(max(times[0] - before, max(map(sub, times[1:], times), default=0)))
-            self._latest.append(times[-1])
-            start = max(block * self._block, self._first)
-            self._sorted.append(list(self._column[start : (block + 1) * self._block]) == times)
+            steps = (times[0] - before, *map(sub, times[1:], times))
+            self._sorted.append(min(steps) >= 0)
+            if min(steps) < 0:
+                latest = list(accumulate(times, max, initial=before))
+                steps = tuple(map(sub, latest[1:], latest))
+            self._jumps.append(max(steps))
+            self._latest.append(before + sum(steps))
 
     def _running(self, start: int, stop: int) -> Iterator[int]:
         """Return the latest times of the entries of a block, or of the rest behind the last whole block."""
@@ -183,17 +189,33 @@ class Moments:
 
     def jumps(self, start: int, stop: int, most: int) -> list[Jump]:
         """Return the longest times between two neighbours of a range, longest first."""
-        base, whole = self._base, len(self._latest)
-        first_block, last_block = -(-start // self._block), min(stop // self._block, base + whole)
-        blocks = range(first_block, last_block)
-        longest = nlargest(most, blocks, key=lambda block: self._jumps[block - base])
-        ranges = [(block * self._block, (block + 1) * self._block) for block in longest]
-        if first_block > last_block or first_block == last_block == 0:
-            ranges.append((start, stop))
-        else:
-            ranges += [(start, min(first_block * self._block, stop)), (max(last_block * self._block, start), stop)]
-        found = {jump for low, high in ranges for jump in self._between(max(low, start + 1), high)}
-        return nlargest(most, found)
+        size = self._block
+        first_block, last_block = -(-start // size), min(stop // size, self._base + len(self._latest))
+        if first_block >= last_block:
+            return nlargest(most, self._between(start + 1, stop))
+        found = set(self._in_blocks(first_block, last_block, most))
+        ends = ((start + 1, first_block * size), (last_block * size, stop))
+        found.update(jump for low, high in ends for jump in self._between(max(low, start + 1), high))
+        # What leads into the first block is no time between two of the range where that begins it.
+        return nlargest(most, (jump for jump in found if jump[1] > start))
+
+    def _in_blocks(self, first: int, last: int, most: int) -> tuple[Jump, ...]:
+        """Return the longest jumps within whole blocks; those stay as they are, so they are remembered."""
+        key = (first, last, most)
+        known = self._longest.get(key)
+        if known is None:
+            if len(self._longest) >= _RANGES_KEPT:
+                self._longest.clear()
+            size, base = self._block, self._base
+            blocks = nlargest(most + 1, range(first, last), key=lambda block: self._jumps[block - base])
+            found = {
+                jump
+                for block in blocks
+                for jump in self._between(max(block * size, self._first + 1), (block + 1) * size)
+            }
+            # One more than asked for: the longest may lead into the first block.
+            known = self._longest[key] = tuple(nlargest(most + 1, found))
+        return known
 
     def _between(self, start: int, stop: int) -> Iterator[Jump]:
         """Yield how long after the entry before each entry of a range stands."""
