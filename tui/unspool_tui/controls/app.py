@@ -65,7 +65,7 @@ def help_rows(view: View, keymap: Keymap, glyphs: Glyphs, width: int) -> list[Ro
     rows = [
         *_told(view.focus.name.capitalize() + ":", "strong", _PANES[view.focus], width),
         BLANK,
-        _legend(glyphs),
+        *_legend(glyphs),
         BLANK,
         *_told(
             ":",
@@ -89,25 +89,36 @@ def _told(name: str, style: str, text: str, width: int) -> list[Row]:
     return [Row(((f" {name} ", style), (first, "dim"))), *(Row(((indent, "text"), (line, "dim"))) for line in rest)]
 
 
-def _legend(glyphs: Glyphs) -> Row:
-    return Row(
-        (
-            (f" {glyphs.full} ", "full"),
-            ("full  ", "dim"),
-            (f"{glyphs.delta} ", "delta"),
-            ("delta  ", "dim"),
-            (f"{glyphs.note} ", "note"),
-            ("note  ", "dim"),
-            (f" {glyphs.head} ", "head"),
-            (" head  ", "dim"),
-            (f" {glyphs.base} ", "base"),
-            (" base  ", "dim"),
-            (f"{glyphs.bookmark} ", "bookmark"),
-            ("bookmark  ", "dim"),
-            (f"{glyphs.hit} ", "hit"),
-            ("search hit", "dim"),
-        )
-    )
+def _legend(glyphs: Glyphs) -> list[Row]:
+    """Return what kinds of entries there are, and what marks them."""
+    return [
+        Row(
+            (
+                (f" {glyphs.full} ", "full"),
+                ("full  ", "dim"),
+                (f"{glyphs.delta} ", "delta"),
+                ("delta  ", "dim"),
+                (f"{glyphs.note} ", "note"),
+                ("note  ", "dim"),
+                (f" {glyphs.head} ", "head"),
+                (" head  ", "dim"),
+                (f" {glyphs.base} ", "base"),
+                (" base", "dim"),
+            )
+        ),
+        Row(
+            (
+                (f" {glyphs.bookmark} ", "bookmark"),
+                ("bookmark  ", "dim"),
+                (f"{glyphs.written} ", "written"),
+                ("written note  ", "dim"),
+                (f"{glyphs.hit} ", "hit"),
+                ("search hit  ", "dim"),
+                (f"{glyphs.parting} ", "parting"),
+                ("linked tabs part", "dim"),
+            )
+        ),
+    ]
 
 
 def _action_rows(action: Action, keymap: Keymap, why: str, width: int) -> list[Row]:
