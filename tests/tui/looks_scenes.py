@@ -70,6 +70,9 @@ LOOKS = {
     "where the bytes are": Look(("U", "see:codec")),
     "identity prompt": Look(("I",)),
     "unreadable entry": Look(("{",), 499, hurt=True),
+    "palette of paths": Look((":", *_typed("stock"))),
+    "actions": Look(("a",)),
+    "row letters": Look((";",)),
 }
 
 

@@ -63,8 +63,9 @@ class _Sides(Struct, frozen=True):
 def change_test(history: History, view: View, detail: Detail) -> str:
     """Return a pytest of the change that is shown: the state before as a fixture, the change, and what it led to.
 
-    It asserts the answers before and after to the question that was asked last (`B`) where the change may have to do with it, else the
-    selected value where the change set it, else the first value that it set. Values are JSON types, as questions see them.
+    It asserts the answers before and after to the question that was asked last (`B`) where the change may have to do with it, else to the first
+    watch that the change makes hold or fail, else the selected value where the change set it, else the first value that it set. Values are
+    JSON types, as questions see them.
 
     Raises:
         NoTest: there is no change, or it is too large.
@@ -72,8 +73,7 @@ def change_test(history: History, view: View, detail: Detail) -> str:
     """
     if detail.problem or not detail.changes:
         raise NoTest(detail.problem or detail.unknown or f"#{view.head} changed nothing: there is nothing to test")
-    question = _question(view, {change.atom for change in detail.changes})
-    sides = _sides(history, detail, question)
+    question, sides = _question(history, view, detail)
     ops = {atom: _ops(sides, atom) for atom in sides.changed}
     if question is None:
         target = _target(sides, view.selected, ops)
@@ -124,22 +124,38 @@ def _name(action: str, seq: int) -> str:
     return f"test_{words}" if words and not keyword.iskeyword(words) else f"test_entry_{seq}"
 
 
-def _question(view: View, changed: set[str]) -> Expression | None:
-    """Return the question that was asked last, where it is one about states and the change may have to do with its answer."""
-    if not view.search.text.startswith(_ASKED):
-        return None
+def _question(history: History, view: View, detail: Detail) -> tuple[Expression | None, _Sides]:
+    """Return the question whose answers are asserted, None for a value, and the atoms that the test needs."""
+    changed = {change.atom for change in detail.changes}
+    asked = view.search.text
+    question = _expression(asked.removeprefix(_ASKED), changed) if asked.startswith(_ASKED) else None
+    if question is None:
+        for text in view.watches:
+            watch = None if text.startswith("$") else _expression(text, changed)
+            if watch is not None:
+                sides = _sides(history, detail, watch)
+                if _holds(watch, sides.old) is not _holds(watch, sides.new):
+                    return watch, sides
+    return question, _sides(history, detail, question)
+
+
+def _expression(text: str, changed: set[str]) -> Expression | None:
+    """Return a question about states that the change may have to do with; None where it is none."""
     from unspool.query.expressions import Expression  # loaded with the first test of a question
 
     try:
-        question = Expression(view.search.text.removeprefix(_ASKED))
+        question = Expression(text)
     except ExpressionError:
         return None
     return question if question.reads is None or question.reads & changed else None
 
 
+def _holds(question: Expression, values: dict[str, Value]) -> bool:
+    return question.fresh().ask_values(values).holds
+
+
 def _answer(question: Expression, values: dict[str, Value]) -> str:
-    holds = question.fresh().ask_values(values).holds
-    return f"assert {'' if holds else 'not '}QUESTION.ask_values(state).holds"
+    return f"assert {'' if _holds(question, values) else 'not '}QUESTION.ask_values(state).holds"
 
 
 def _sides(history: History, detail: Detail, question: Expression | None) -> _Sides:

@@ -28,10 +28,12 @@ from unspool_tui.view.model import SearchState, View
 Path_ = tuple[Any, ...]
 
 
-def copied(history: History, head: int, selected: Path_ = (), *, asked: str = "", base: int | None = None) -> str:
+def copied(
+    history: History, head: int, selected: Path_ = (), *, asked: str = "", watches: tuple[str, ...] = ()
+) -> str:
     """Return the test that is copied at an entry."""
-    detail = load_detail(history, Decoded(), DetailRequest(head, base, len(history)))
-    view = View(total=len(history), head=head, selected=selected)
+    detail = load_detail(history, Decoded(), DetailRequest(head, None, len(history)))
+    view = View(total=len(history), head=head, selected=selected, watches=watches)
     return change_test(history, replace(view, search=SearchState(f"? {asked}" if asked else "")), detail)
 
 
@@ -84,6 +86,13 @@ def test_the_test_of_the_story_passes_under_pytest(shop: Path, tmp_path: Path) -
 def test_a_question_is_asserted_before_and_after(shop: Path) -> None:
     text = copied(open_file(shop), 99, asked="orders[?total > sum(items[].amount)]")
     assert "assert not QUESTION.ask_values(state).holds\n    change(state)\n    assert QUESTION" in text
+    run(text)
+
+
+def test_a_watch_that_the_change_makes_fail_is_asserted(shop: Path) -> None:
+    watches = ("$.till", "length(orders) > `0`", "orders[?total > sum(items[].amount)]")
+    text = copied(open_file(shop), 99, watches=watches)
+    assert f"QUESTION = Expression({watches[2]!r})" in text
     run(text)
 
 

@@ -73,6 +73,8 @@ def to_row(main: HistoryScreen, row: int) -> None:
     count = main.view.dock.count
     if count:
         row = max(0, min(row, count - 1))
+        if main.scene.results.list[row].seq < main.view.first:
+            main.flash(main.scene.history.told_dropped(), "warning")
         main.apply(moves.preview(main.view, row, main.scene.results.list[row]))
 
 
