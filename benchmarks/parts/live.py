@@ -33,7 +33,7 @@ _MONITORED: Final = (3, 12)
 """The first Python in which code that nobody watches runs at its own speed."""
 _MOST_UNWATCHED, _MOST_WEB, _MOST_ENTRY_US, _MOST_HOST_US, _MOST_LONG_US = 1.05, 1.2, 30.0, 100.0, 50.0
 _MOST_ATTACH_S, _MOST_STANDSTILL_MS, _MOST_JUMP_MS = 2.0, 500.0, 50.0
-_ROUNDS: Final = 5
+_ROUNDS: Final = 3
 _ATTACHMENTS: Final = 10
 _JUMPS: Final = 20
 _BARE: Final = "the bare program"
@@ -135,7 +135,7 @@ def _contenders(context: Context, version: str, name: str, work: _Work) -> dict[
         found[title] = partial(_watched, context, version, ours, settle)
     for title, tool in _TOOLS.items():
         if tool != "by_hand" or work.is_watched:
-            found[title] = partial(Run(name, max(turns // _FEWER.get(title, 1), 20), tool=tool).bare, version)
+            found[title] = partial(Run(name, max(turns // _FEWER.get(title, 1), 3), tool=tool).bare, version)
     return found
 
 

@@ -381,6 +381,7 @@ def _who(found: str) -> str:
     return found.partition('"who":"')[2].partition('"')[0]
 
 
+@pytest.mark.slow
 @needs_monitoring
 def test_a_program_from_the_package_index_is_recorded_and_blame_names_its_line(tmp_path: Path) -> None:
     """The demo of `rich.progress`, which draws until it is told to end."""

@@ -211,3 +211,59 @@ def test_loops_that_are_over_do_not_make_one_request_of_a_whole_server(tmp_path:
         "handle(number=2)",
     ]
     assert seen.entries[-1]["state"] == {"n": 3, "last": "2"}
+
+
+MANY = """\
+STATE = {"records": [], "n": 0}
+def fill():
+    STATE["records"] = [{"id": number, "tags": [number]} for number in range(1_500)]
+def change():
+    for place in (0, 700, 1_499):
+        STATE["records"][place]["id"] += 1
+        STATE["records"][place]["tags"].append("more")
+        STATE["n"] += 1
+fill()
+change()
+"""
+
+
+@pytest.mark.parametrize("sweep", [1, 200])
+@pytest.mark.parametrize("version", pythons())
+def test_what_there_was_no_time_to_read_is_told_later_and_what_changes_meanwhile_fits(
+    tmp_path: Path, version: str, sweep: int
+) -> None:
+    seen = record(tmp_path, MANY, version, watch=["STATE"], walk=0, sweep=sweep, rate=0, stores=True)
+    assert (seen.err, seen.code, seen.of_kind("error")) == ("", 0, [])
+    assert any(entry.get("cut") for entry in seen.entries)
+    state = seen.entries[-1]["state"]
+    assert state["n"] == 3
+    for place in (0, 700, 1_499):
+        assert state["records"][place] == {"id": place + 1, "tags": [place, "more"]}
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_a_large_state_that_is_found_by_looking_is_told_once(tmp_path: Path, version: str) -> None:
+    host = Host(tmp_path)
+    (tmp_path / "app.py").write_text(
+        f"{MANY}import sys\nfor line in sys.stdin:\n    change()\n    print('ran', flush=True)\n"
+    )
+    config = {"walk": 0, "sweep": 10_000, "rate": 0, "discover": 60}
+    try:
+        process = host.start(pythons()[version], "app.py", config=config, talks=True)
+        assert process.stdin is not None
+        assert process.stdout is not None
+        host.accept()
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ran\n"
+        assert host.ask("watch", names=["app:STATE"])["ok"]
+        process.stdin.write("go\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "ran\n"
+        host.ask("sweep")
+        rows = [row for entry in host.seen.entries for row in entry.get("rows", ())]
+        assert len({row[0] for row in rows}) == len(rows) > 3_000
+        state = host.seen.entries[-1]["state"]
+        assert state["records"][700] == {"id": 703, "tags": [700, *["more"] * 3]}
+    finally:
+        host.close()

@@ -500,9 +500,12 @@ class Graph:
                 return
             if turn % _CLOCK_EVERY == 0 and time.monotonic() > end:
                 break
-            self._compare(self._fresh.pop(), patch)
-        patch.is_cut = True
-        self.unread, self._fresh = self._fresh, []
+            node = self._fresh.pop()
+            if not node.is_read:
+                self._compare(node, patch)
+        # A sweep reads what it comes upon itself, and has told of it.
+        self.unread, self._fresh = [node for node in self._fresh if not node.is_read], []
+        patch.is_cut = patch.is_cut or bool(self.unread)
         patch.rows += [[node.id, "cut", "time", None, []] for node in self.unread]
 
     def _release(self, patch: Patch) -> None:
