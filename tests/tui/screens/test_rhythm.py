@@ -10,7 +10,16 @@ import pytest
 from tui_driver import drive, make_app, open_file
 
 from unspool_tui.screens import follower
-from unspool_tui.screens.follower import BEAT, BEHIND, LEAST_GAP, OVERDUE, Rhythm, after
+from unspool_tui.screens.follower import (
+    BEAT,
+    BEHIND,
+    FOLLOWING_SHARE,
+    LEAST_GAP,
+    MOST_GAP,
+    OVERDUE,
+    Rhythm,
+    after,
+)
 
 MINUTES = 10
 
@@ -141,3 +150,28 @@ def test_no_part_of_the_app_uses_timers_that_can_be_lost() -> None:
     package = Path(follower.__file__).parent
     users = [path.name for path in package.rglob("*.py") if "set_timer(" in path.read_text("utf-8")]
     assert users == []
+
+
+async def test_no_wait_outlives_the_look_that_it_was_for(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file))) as driver:
+        following = driver.app.main.follower
+        following._look_in(60.0)
+        first = following._waiting
+        following._look_in(60.0)
+        second = following._waiting
+        assert first is not None
+        assert second is not None
+        assert first.cancelled()
+        following.look()
+        assert second.cancelled(), "two waits at once have every later look done twice as often"
+        await driver.settle()
+
+
+async def test_looks_that_cost_much_are_further_apart_and_never_too_far(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file))) as driver:
+        following = driver.app.main.follower
+        for cost, gap in ((0.0, LEAST_GAP), (0.5 * LEAST_GAP * FOLLOWING_SHARE, LEAST_GAP), (9.0, MOST_GAP)):
+            following._cost = cost
+            assert following._gap == gap
+        following._cost = 0.06 * FOLLOWING_SHARE
+        assert following._gap == pytest.approx(0.06)

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
-from time import monotonic
+from time import monotonic, process_time
 from typing import TYPE_CHECKING, Final, Protocol
 
 from textual.message import Message
@@ -153,6 +153,10 @@ class Rhythm:
 
 LEAST_GAP: Final = 0.033
 """Seconds between two looks at the source; more often than this nobody sees."""
+MOST_GAP: Final = 0.1
+"""Seconds between two looks at most, however much each of them costs."""
+FOLLOWING_SHARE: Final = 0.11
+"""Share of a processor that looking at a flood of entries, and painting them, may take: keys and the program that records need the rest."""
 
 BEHIND_GAP: Final = 0.25
 """Seconds between two looks while another tab is in front; only a number in a label shows them."""
@@ -230,6 +234,10 @@ class SourceFollower:
         self._gone = self._told_gone = self._told_failure = ""
         self._trouble = self._told_trouble = self._shown = ""
         self._step: asyncio.TimerHandle | None = None
+        self._waiting: asyncio.TimerHandle | None = None
+        self._spent = process_time()
+        self._cost = 0.0
+        """Seconds of processor time from the look before the last to the last: what one costs, paint included."""
         self.poll: float | None = None
         self.enabled = True
         self.has_all = False
@@ -348,15 +356,24 @@ class SourceFollower:
 
     @property
     def _gap(self) -> float:
-        return LEAST_GAP if self._main.is_in_front else BEHIND_GAP
+        if not self._main.is_in_front:
+            return BEHIND_GAP
+        return min(MOST_GAP, max(LEAST_GAP, self._cost / FOLLOWING_SHARE))
 
     def _look_in(self, wait: float | None) -> None:
         if wait is None:
             return
         if wait:
-            after(self._main, wait, self._look_if_due)
+            self._call_off()
+            self._waiting = after(self._main, wait, self._look_if_due)
         else:
             self.look()
+
+    def _call_off(self) -> None:
+        """Wait no longer: a wait that outlives the look it was for would have every later look done twice as often."""
+        if self._waiting is not None:
+            self._waiting.cancel()
+            self._waiting = None
 
     def _look_if_due(self) -> None:
         """Look, unless somebody looks already: a wait may end after it was made up for."""
@@ -365,7 +382,10 @@ class SourceFollower:
 
     def look(self) -> None:
         """Ask the history for new entries."""
+        self._call_off()
         self._rhythm.begin(monotonic())
+        spent = process_time()
+        self._cost, self._spent = spent - self._spent, spent
         history = self._main.scene.history
 
         def refresh() -> int:

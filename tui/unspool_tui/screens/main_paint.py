@@ -88,7 +88,7 @@ class Painter:
         self._requested: DetailRequest | None = None
         self._story: tuple[Path, int] = ((), -1)
         self._last_origins = (-1, 0.0)
-        self._calming = False
+        self._calming = self._rushes = False
         self._telling = False
         self._headlines_due = False
         self._lanes_due = False
@@ -101,6 +101,7 @@ class Painter:
         main = self._main
         view = main.view
         main.scene.begin_paint(main.worker.rests)
+        self._rushes = self._hurries(view.head)
         self._arrange(view)
         self._load(view)
         self._lines(view)
@@ -239,6 +240,9 @@ class Painter:
     def _timeline(self, view: View) -> None:
         """Show the timeline with what is known of its lanes, and have the worker find out the rest when keys rest."""
         main, scene = self._main, self._main.scene
+        if self._rushes and main.timeline.axis.stop:
+            # Its bars move by less than a cell; `_calm` shows them as they are then.
+            return
         room = lane_room(main.size.height, len(view.pinned))
         lanes = scene.lanes.lanes(view, scene.ledger, room)
         main.timeline.take_lines(height_for(main.size.height, room if scene.lanes.unranked else len(lanes)))
@@ -343,9 +347,9 @@ class Painter:
         panel.place(
             scene.inspect.shown(), scene.inspect.cursor(view), top=self._main.scroll_memory.top(Pane.INSPECT, view)
         )
-        unknown = scene.inspect.seen_atoms(panel.top, panel.page)
-        if unknown and self._hurries(view.head):
+        if self._rushes:
             return None
+        unknown = scene.inspect.seen_atoms(panel.top, panel.page)
         if unknown and scene.may_ask():
             scene.origins.look_back(unknown, view.head, perf_counter() + _LOOK_BACK_SECONDS)
             unknown = scene.inspect.seen_atoms(panel.top, panel.page)
@@ -385,7 +389,7 @@ class Painter:
     def _want_story(self, view: View) -> None:
         """Have the worker find out who set the value in question, once somebody rests there."""
         main, scene, head = self._main, self._main.scene, view.head
-        address = scene.strip.asked(view, scene.detail)
+        address = () if self._rushes else scene.strip.asked(view, scene.detail)
         wanted = (address, head)
         if address and wanted not in (scene.inspect.story[:2], self._story):
             self._story, self._telling = wanted, True
