@@ -87,7 +87,10 @@ _ROOM_BELOW: Final = 20
 """Lines from which it is told below."""
 _ROOM_FOR_LEGEND: Final = 9
 """Lines from which the shapes are explained, and chains told, in more than a line."""
-_SIDE: Final = 40
+_ROOM_FOR_ALL_LINES: Final = 14
+"""Lines from which all is told above the wall."""
+_LEAST_WALL: Final = 6
+"""Lines of the wall with its frame that the lines below must leave."""
 
 
 class Examination(Struct):
@@ -245,7 +248,9 @@ class ChainsScreen(Page):
         size = self.app.size
         is_wall = self._listing is Listing.WALL
         told = self.told(size.width)
-        self._show_above(told if size.height >= _ROOM_FOR_LEGEND else told[-1:])
+        if size.height < _ROOM_FOR_ALL_LINES:
+            told = [told[0], told[-1]] if len(told) > 1 and size.height >= _ROOM_FOR_LEGEND else told[-1:]
+        self._show_above(told)
         heading, memory = self.query_one("#heading", LinesView), self.query_one("#memory", Framed)
         heading.display = not is_wall
         memory.display = is_wall and size.width >= _ROOM_BESIDE
@@ -253,7 +258,7 @@ class ChainsScreen(Page):
             [footer([("arrows" if is_wall else "j k", "move"), *self._keys(), ("Esc", "back")], size.width)]
         )
         if is_wall:
-            self._paint_wall()
+            self._paint_wall(len(told))
         else:
             self.query_one("#legend", LinesView).display = False
             heading.show_rows([self.heading(size.width)])
@@ -270,7 +275,7 @@ class ChainsScreen(Page):
         above.styles.height = len(rows)
         above.show_rows(rows)
 
-    def _paint_wall(self) -> None:
+    def _paint_wall(self, above: int) -> None:
         framed, size, glyphs = self.query_one("#list", Framed), self.app.size, self.pen.glyphs
         part = self._part[-1] if self._part else range(len(self.table))
         layout = lay_out(len(part), framed.inner_width, framed.page)
@@ -278,7 +283,8 @@ class ChainsScreen(Page):
         below = legend_rows(self.table, layout, size.width, glyphs)
         if size.width < _ROOM_BESIDE and size.height >= _ROOM_BELOW:
             below = [*self._memory_below(size.width), *below]
-        legend.display = size.height >= _ROOM_FOR_LEGEND
+        below = below[: max(0, size.height - above - 1 - _LEAST_WALL)]
+        legend.display = size.height >= _ROOM_FOR_LEGEND and bool(below)
         legend.styles.height = len(below)
         legend.show_rows(below)
         if not len(part):
