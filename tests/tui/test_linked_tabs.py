@@ -120,11 +120,11 @@ async def test_two_tabs_are_scrubbed_together_and_show_where_they_part(two: tupl
         await opened(driver, 1)
         await link_by(driver, "t")
         assert driver.view.parting == 2
-        assert f"{UNICODE.linked} b.unspool #0 by time" in driver.line(1)
+        assert f"{UNICODE.linked} #0 by time in b.unspool" in driver.line(1)
         assert driver.line(0).count(UNICODE.linked) == 2
         assert UNICODE.parting in driver.text()
         await driver.press(".", ".", ".")
-        assert f"{UNICODE.linked} b.unspool #3 by time" in driver.line(1)
+        assert f"{UNICODE.linked} #3 by time in b.unspool" in driver.line(1)
         await driver.press("L")
         await opened(driver, 1)
         # The head moved along, and the place where they part is marked here too.

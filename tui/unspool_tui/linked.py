@@ -235,4 +235,4 @@ class TabLink:
             if seq is None
             else f"#{seq:,}"
         )
-        return f"{name[-_NAME:]} {where} by {self.by}"
+        return f"{where} by {self.by} in {name[:_NAME]}"

@@ -58,7 +58,9 @@ async def test_a_note_on_the_entry_and_one_on_a_value(shop: Path) -> None:
         await write(driver, "look at this")
         assert driver.view.notes.entries == (4,)
         assert UNICODE.written in driver.text()
-        assert "look at this" in driver.text()
+        # In the list behind the action, and in full where the entry is told.
+        assert driver.text().count("look at this") == 2
+        assert f"{UNICODE.written} look at this" in driver.text()
         await driver.press("3", "g")
         selected = driver.view.selected
         await write(driver, "wrong")

@@ -37,6 +37,9 @@ _LEAST_VALUE: Final = 24
 _BARS: Final = 12
 _MOST_PATH: Final = 60
 
+_LONGEST_NOTE: Final = 200
+"""Characters of the notes on an entry that are told with it."""
+
 
 class EntryAnswer(Struct, frozen=True):
     """What the first line tells of the head.
@@ -195,8 +198,13 @@ class AnswerStrip:
         if not told.action and detail.request.head == told.seq and detail.largest is not None:
             names = self._names(detail, detail.largest.address)
             told = replace(told, action=headline(detail.largest, names, self._glyphs))
+        entry = entry_line(told, width, self._glyphs)
+        written = view.notes.texts.get(told.seq, "")
+        if written:
+            note = (f" {self._glyphs.written} {on_grid(written[:_LONGEST_NOTE])} ", "written")
+            entry = entry._replace(left=(*entry.left, note))
         return [
-            entry_line(told, width, self._glyphs),
+            entry,
             self._value(view, detail, origin, width),
             *watches,
         ]
