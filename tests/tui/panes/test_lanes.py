@@ -255,3 +255,21 @@ async def test_a_source_without_parts_says_so(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=5), (80, 24)) as driver:
         await driver.press("#")
         assert "no parts" in driver.line(-1)
+
+
+async def test_lanes_that_cannot_be_worked_out_are_given_up_and_told_once(
+    shop_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def fails(*given: object) -> None:
+        asked.append(given)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(LaneBook, "work_out", fails)
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        await driver.until(lambda: len(asked) == 1)
+        await driver.settle()
+        assert "no space left" in driver.line(-1)
+        await driver.press(".", ".")
+        assert (len(asked), driver.view.head) == (1, 52)

@@ -466,7 +466,7 @@ def _take_stats(main: MainScreen, stats: HistoryStats) -> None:
 def _tell(main: MainScreen, reply: Reply) -> None:
     error = reply.error
     if reply.kind is QuestionKind.LANES:
-        main.painter.lanes_known(done=True)
+        main.painter.lanes_known(done=True, failed=True)
     if reply.kind in (
         QuestionKind.STORY,
         QuestionKind.LEAVES,

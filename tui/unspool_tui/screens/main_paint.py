@@ -93,6 +93,7 @@ class Painter:
         self._headlines_due = False
         self._lanes_due = False
         self._working_out: tuple[object, ...] = ()
+        self._gave_up: tuple[object, ...] = ()
         self._footer_key: tuple[list[tuple[str, str]], int] | None = None
         self._footer_row = BLANK
 
@@ -253,7 +254,9 @@ class Painter:
             return
         # What was asked for goes on while entries arrive; another part of the axis goes before it.
         asked = (lanes, main.timeline.axis.start, view.timeline_zoom, view.timeline_by_time, main.timeline.columns)
-        if (asked != self._working_out) and scene.lanes.lacks(lanes, main.timeline.axis, scene.ledger, view.total):
+        if asked not in (self._working_out, self._gave_up) and scene.lanes.lacks(
+            lanes, main.timeline.axis, scene.ledger, view.total
+        ):
             self._lanes_due = True
             after(main, _LANES_REST_SECONDS, lambda: self._work_out_lanes(asked))
 
@@ -264,8 +267,10 @@ class Painter:
         lanes, axis = main.timeline.lanes, main.timeline.axis
         main.worker.ask(QuestionKind.LANES, lambda: book.work_out(lanes, axis, ledger, total))
 
-    def lanes_known(self, *, done: bool) -> None:
-        """Paint the timeline again, now that more is known of its lanes."""
+    def lanes_known(self, *, done: bool, failed: bool = False) -> None:
+        """Paint the timeline again, now that more is known of its lanes; what failed is not asked for a second time."""
+        if failed:
+            self._gave_up = self._working_out
         if done:
             self._working_out = ()
         if self._main.is_in_front:
