@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_tabs import opened, tabbed
 from tui_driver import Driver, drive
 
+from support.examples import examples
 from unspool import open_history
 from unspool.recorder import Recorder
 from unspool_tui.linked import LinkBy, TabLink
@@ -75,6 +76,7 @@ def test_recordings_of_other_days_are_linked_by_the_time_since_they_began(tmp_pa
 STEPS = st.lists(st.tuples(st.integers(-5, 50), st.sampled_from(["a", "b", "c"]), st.integers(0, 3)), max_size=8)
 
 
+@settings(max_examples=examples(20))
 @given(one=STEPS, other=STEPS, by=st.sampled_from(LinkBy))
 def test_a_counterpart_is_an_entry_that_is_there(
     one: list[Step], other: list[Step], by: LinkBy, tmp_path_factory: pytest.TempPathFactory

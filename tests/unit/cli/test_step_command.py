@@ -9,9 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool.recorder import Recorder
 from unspool_tui.cli import run
 
@@ -161,6 +162,7 @@ def test_quit_ends_and_so_does_the_end_of_the_input(shop: Path, ask: Asker) -> N
     assert run(["step", "-"]) == 2
 
 
+@settings(max_examples=examples(20))
 @given(lines=st.lists(st.tuples(st.sampled_from(WORDS), st.text(max_size=12)), max_size=8))
 def test_nothing_that_is_typed_ends_it_or_acts_on_the_terminal(
     tmp_path_factory: pytest.TempPathFactory, lines: list[tuple[str, str]]

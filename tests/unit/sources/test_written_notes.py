@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from support.examples import examples
 from unspool import Recorder, open_history
 from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource
 from unspool.model.limits import Limits, use
@@ -90,6 +91,7 @@ def test_the_same_words_are_written_once(shop: Path) -> None:
     assert texts(shop) == ["x"]
 
 
+@settings(max_examples=examples(20))
 @given(said=st.lists(st.tuples(st.integers(0, 5), TEXTS, st.sampled_from([(), ("n",)])), max_size=6))
 def test_any_text_comes_back(
     tmp_path_factory: pytest.TempPathFactory, said: list[tuple[int, str, tuple[str, ...]]]
