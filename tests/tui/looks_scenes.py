@@ -54,6 +54,9 @@ LOOKS = {
     "bisect answer": Look(("B", *_typed("requests > `120`"), "enter", "see:entries rebuilt")),
     "theme preview": Look(("t", "down")),
     "plot": Look((*_NUMBER, "s", ""), 0),
+    "watches": Look(
+        ("=", *_typed("requests > `120`"), "enter", "=", *_typed("$.requests"), "enter", "", "see:since #"), 150
+    ),
     "lanes": Look((*_NUMBER, "P", "2", "g", "P", ""), 0),
     "messages": Look(("b", ".", "m", "M", "M", "!")),
     "chains": Look(("c",)),
