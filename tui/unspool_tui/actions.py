@@ -502,7 +502,7 @@ HINTS: Final[tuple[Hint, ...]] = (
     Hint(("search.prev", "search.next"), "hits"),
     Hint(("inspect.mode",), "mode", (Pane.INSPECT,)),
     Hint(("why",), "why", (Pane.INSPECT,)),
-    Hint(("line.open",), "line"),
+    Hint(("line.open",), "line", _DETAILS),
     Hint(("base.mark",), "base"),
     Hint(("search",), "find"),
     Hint(("yank",), "copy"),
