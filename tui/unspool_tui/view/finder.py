@@ -11,12 +11,14 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from enum import IntEnum
-from itertools import accumulate
+from itertools import accumulate, islice
 from typing import Final, NamedTuple
 
 _LONGEST: Final = 300
 """Characters of a name that are looked at."""
 _LONGEST_QUERY: Final = 200
+_ENOUGH: Final = 10
+_MOST_LOOKED_AT: Final = 20_000
 _MOST_INITIALS: Final = 8
 _MOST_RANKED: Final = 2_000
 """Names of one closeness that are put in order; those after them are left out."""
@@ -76,7 +78,8 @@ class NameIndex:
             ranked = sorted((self._length(row), row) for row, _ in zip(fresh, range(_MOST_RANKED), strict=False))
             for length, row in ranked:
                 found[row] = Match(closeness, length, row)
-            if len(found) >= most:
+            if len(found) >= (_ENOUGH if closeness >= Closeness.PART else most):
+                # Letters that are only in order are looked for where hardly anything is closer.
                 break
         return sorted(found.values())[:most]
 
@@ -84,17 +87,14 @@ class NameIndex:
         query = " ".join(words)
         yield Closeness.EXACT, self._rows_with(f"\n{query}\n")
         yield Closeness.BEGINNING, self._rows_with(f"\n{query}")
-        for mark in _BREAKS:
-            yield Closeness.WORD, self._rows_with(f"{mark}{query}")
+        yield Closeness.WORD, self._rows_with_word(query)
         if 1 < len(query) <= _MOST_INITIALS and len(words) == 1:
             yield Closeness.INITIALS, self._rows_with_initials(query)
         yield Closeness.PART, self._rows_with(query)
         if len(words) > 1:
-            longest = max(words, key=len)
-            yield (
-                Closeness.WORDS,
-                (row for row in self._rows_with(longest) if all(word in self._line(row) for word in words)),
-            )
+            rarest = min(words, key=self._text.count)
+            some = islice(self._rows_with(rarest), _MOST_LOOKED_AT)
+            yield Closeness.WORDS, (row for row in some if all(word in self._line(row) for word in words))
         yield Closeness.LETTERS, self._rows_in_order("".join(words))
 
     def _rows_with(self, part: str) -> Iterator[int]:
@@ -107,12 +107,20 @@ class NameIndex:
             # The break that ends this name begins the next one.
             at = text.find(part, starts[row + 1] - 1)
 
+    def _rows_with_word(self, part: str) -> Iterator[int]:
+        """Yield the names in which a word begins with a part, inside of the name."""
+        literal = re.escape(part)
+        for match in re.finditer(rf"{literal}(?<=[{re.escape(_BREAKS)}]{literal})", self._text):
+            yield bisect_right(self._starts, match.start()) - 1
+
     def _rows_with_initials(self, letters: str) -> Iterator[int]:
         """Yield the names in which words next to each other begin with the letters: `at` finds `carts.ada.total`."""
         breaks = re.escape(_BREAKS)
         between = rf"[^\n{breaks}]*+[{breaks}]++"
-        pattern = between.join(map(re.escape, letters))
-        for match in re.finditer(rf"(?<=[\n{breaks}]){pattern}", self._text):
+        first, *others = map(re.escape, letters)
+        # A letter first, and then what is before it: letters are searched for many times faster than places.
+        pattern = between.join((rf"{first}(?<=[\n{breaks}]{first})", *others))
+        for match in re.finditer(pattern, self._text):
             yield bisect_right(self._starts, match.start()) - 1
 
     def _rows_in_order(self, letters: str) -> Iterator[int]:
