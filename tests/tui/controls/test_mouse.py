@@ -78,6 +78,19 @@ async def test_the_wheel_with_ctrl_shows_less_and_leaves_what_is_under_the_point
         assert (timeline.axis.start, timeline.axis.stop) == (0, 200)
 
 
+async def test_after_a_drag_inspect_tells_who_set_its_values(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=0)) as driver:
+        start = margin(120)
+        y = driver.app.main.timeline.region.y
+        await _send(driver, *(_mouse(events.MouseMove, x, y) for x in range(start)))
+        await _send(driver, _mouse(events.MouseDown, start, y))
+        await _send(driver, *(_mouse(events.MouseMove, x, y) for x in range(start, start + 40, 5)))
+        await _send(driver, _mouse(events.MouseUp, start + 35, y))
+        head = driver.view.head
+        assert head > 10
+        await driver.until(lambda: f"#{head}" in driver.panel(Pane.INSPECT).split("\n", 1)[1])
+
+
 async def test_the_wheel_over_the_timeline_steps(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=50)) as driver:
         await _send(driver, _mouse(events.MouseScrollDown, 40, 1), _mouse(events.MouseScrollDown, 40, 1))

@@ -241,7 +241,7 @@ class Painter:
     def _timeline(self, view: View) -> None:
         """Show the timeline with what is known of its lanes, and have the worker find out the rest when keys rest."""
         main, scene = self._main, self._main.scene
-        if self._rushes and main.timeline.axis.stop:
+        if self._rushes and view.follow and main.timeline.axis.stop:
             # Its bars move by less than a cell; `_calm` shows them as they are then.
             return
         room = lane_room(main.size.height, len(view.pinned))
@@ -411,11 +411,16 @@ class Painter:
             main.worker.ask(QuestionKind.STORY, lambda: tell_story(history, address, head, main.worker.withdrawn))
 
     def _hurries(self, head: int) -> bool:
-        """Whether entries arrive faster than anyone reads; last writers are looked up when that calms down."""
+        """Whether entries go by faster than anyone reads: they arrive so, or the timeline is dragged.
+
+        Last writers are looked up when that calms down.
+        """
         now = monotonic()
         last_head, last_time = self._last_origins
         self._last_origins = (head, now)
-        hurries = self._main.view.follow and head - last_head > 1 and now - last_time < _CALM_SECONDS
+        view = self._main.view
+        moves_fast = head - last_head > 1 if view.follow else self._main.timeline.is_dragged and head != last_head
+        hurries = moves_fast and now - last_time < _CALM_SECONDS
         if hurries and not self._calming:
             self._calming = True
             after(self._main, 2 * _CALM_SECONDS, self._calm)

@@ -134,7 +134,8 @@ class TimelineView(LinesView):
         self._shown = 0
         self._anchor: tuple[int, float] | None = None
         self._axis_of: tuple[int, ...] = ()
-        self._dragged = False
+        self.is_dragged = False
+        """The button is held, and the head goes wherever the pointer does."""
         self._pointer: tuple[int, int] | None = None
         self.lanes: tuple[Lane, ...] = ()
         self._lane_rows: Sequence[LaneRow] = ()
@@ -254,7 +255,7 @@ class TimelineView(LinesView):
         if seq is None or event.button != 1:
             return
         event.stop()
-        self._dragged = True
+        self.is_dragged = True
         self.capture_mouse()
         self.post_message(self.Scrubbed(seq, jump=True, lane=self._lane_under(event.x, event.y)))
 
@@ -262,7 +263,7 @@ class TimelineView(LinesView):
         """Scrub while the button is held, and tell what is under the pointer."""
         event.stop()
         seq = self.entry_under(event.x)
-        if self._dragged and seq is not None:
+        if self.is_dragged and seq is not None:
             self.post_message(self.Scrubbed(seq, jump=False))
         self._point((event.x, event.y))
 
@@ -277,8 +278,8 @@ class TimelineView(LinesView):
 
     def on_mouse_up(self, event: events.MouseUp) -> None:
         """End scrubbing."""
-        if self._dragged:
-            self._dragged = False
+        if self.is_dragged:
+            self.is_dragged = False
             self.release_mouse()
 
     def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
