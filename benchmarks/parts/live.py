@@ -36,6 +36,8 @@ _MOST_ATTACH_S, _MOST_STANDSTILL_MS, _MOST_JUMP_MS = 2.0, 500.0, 50.0
 _ROUNDS: Final = 3
 _ATTACHMENTS: Final = 10
 _JUMPS: Final = 20
+_RECORDS: Final = 4_990
+"""Each is two objects; one list is recorded up to its item 5,000."""
 _BARE: Final = "the bare program"
 _AT: Final = "ours at {}"
 _OURS: Final[dict[str, Settle]] = {_AT.format(settle): settle for settle in get_args(Settle) if settle != "line"}
@@ -232,6 +234,8 @@ from live_program import Store
 class Service:
     def __init__(self):
         self.store = Store({size})
+        for record in self.store.records:
+            record["tags"] = [record["id"]]
         self.turns = 0
 
 SERVICE = Service()
@@ -290,7 +294,7 @@ def _jumping(context: Context, version: str) -> list[Row]:
     file = _file(context)
     try:
         with (
-            _service(context, version, 10_000) as process,
+            _service(context, version, _RECORDS) as process,
             _attached(process.pid, file) as (host, _, _),
         ):
             _until(lambda: host.entries > _JUMPS + 2)
