@@ -267,3 +267,48 @@ def test_a_large_state_that_is_found_by_looking_is_told_once(tmp_path: Path, ver
         assert state["records"][700] == {"id": 703, "tags": [700, *["more"] * 3]}
     finally:
         host.close()
+
+
+LIBRARY = """\
+HELD = []
+def go():
+    HELD[0]["n"] = HELD[-1]["n"] = 1
+"""
+TORN = """\
+import sys, time
+sys.path.append("library")
+import lib
+STATE = {"many": [{"n": 0} for _ in range(400)], "seen": 0}
+lib.HELD = STATE["many"]
+def see():
+    STATE["seen"] += 1
+for turn in range(600):
+    see()
+    time.sleep(0.001)
+    if turn == 300:
+        lib.go()
+"""
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_what_a_look_that_was_cut_short_found_half_of_is_in_doubt(tmp_path: Path, version: str) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "app.py").write_text(TORN.replace('"library"', repr(str(tmp_path / "library"))))
+    (tmp_path / "library").mkdir()
+    (tmp_path / "library" / "lib.py").write_text(LIBRARY)
+    host = Host(tmp_path / "own")
+    try:
+        host.start(pythons()[version], "app.py", config={"watch": ["STATE"], "walk": 0, "sweep": 1, "rate": 0})
+        seen = host.finish()
+    finally:
+        host.close()
+    assert seen.err == ""
+    ends = []
+    for entry in seen.entries:
+        first, last = entry["state"].get("many", [0])[0], entry["state"].get("many", [0])[-1]
+        if isinstance(first, dict) and isinstance(last, dict):
+            ends.append((entry, first["n"] + last["n"]))
+    assert ends[-1][1] == 2
+    halves = [entry for entry, found in ends if found == 1]
+    assert halves
+    assert all(entry.get("unseen") or entry.get("doubt") for entry in halves)

@@ -102,6 +102,8 @@ class Session(Turns):
         self._owner_frame = 0
         self._owner_code: CodeType | None = None
         self._next_sweep = 0.0
+        self._is_in_parts = self._has_found = False
+        """Of the present round of looks through all objects: it takes several, and one of them found something."""
         self._number = 0
         self._held = Patch()
 
@@ -496,8 +498,15 @@ class Session(Turns):
         elif patch:
             extra: dict[str, Any] = {} if is_seen else {"unseen": True}
             self._emit(place, frame, patch, extra if self._number else {"action": "start"})
-        if is_complete:
+        self._is_in_parts = self._is_in_parts or not is_complete
+        self._has_found = self._has_found or bool(patch)
+        if self._is_in_parts and self._has_found:
+            # What did that may have changed something that was not come to yet, or was passed before.
+            self.doubt = True
+        elif is_complete:
             self.doubt = False
+        if is_complete:
+            self._is_in_parts = self._has_found = False
         took = time.perf_counter() - began
         self.cpu += took
         self._next_sweep = time.monotonic() + max(self.config["sweep"] / 1000, _SWEEP_SHARE * took)
