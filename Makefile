@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and benchmarks start many programs, each of which would compile anew all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all torture lint bench screenshots clean mutants
+.PHONY: demo test test-all torture lint bench screenshots docs clean mutants
 .DEFAULT_GOAL := demo
 
 $(VENV)/.base: pyproject.toml
@@ -33,6 +33,10 @@ $(VENV)/.screenshots: $(VENV)/.base
 	$(BIN)/python -m pip install --quiet --editable '.[screenshots]'
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.base
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@
+
 TESTS_OF_ROOM := $(if $(ROOM),$(wildcard tests/unit/$(ROOM) tests/$(ROOM)))
 ROOMS := $(sort $(notdir $(patsubst %/,%,$(filter-out tests/unit/__pycache__/,$(wildcard tests/unit/*/))))) tui journeys torture
 
@@ -47,7 +51,7 @@ else
 	$(BIN)/python -m pytest -n 3
 endif
 
-test-all: $(VENV)/.test  ## the slow tests too, and all examples of the others
+test-all: $(VENV)/.test $(VENV)/.docs  ## the slow tests too, and all examples of the others
 	HYPOTHESIS_PROFILE=all $(BIN)/python -m pytest -n 2 -m 'slow or not slow'
 
 torture: $(VENV)/.test  ## attack what is promised for MINUTES, with the cases that SEED gives; CAMPAIGNS="flips cuts" are some of them
@@ -72,6 +76,9 @@ bench: $(VENV)/.bench  ## measure against peers, side by side
 
 screenshots: $(VENV)/.screenshots  ## draw screenshots/ anew
 	$(BIN)/python screenshots/make.py
+
+docs: $(VENV)/.docs  ## the pages of docs/ as a site in build/site, which needs no network
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f .github/mkdocs.yml
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis snapshot_report.html

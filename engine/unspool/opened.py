@@ -38,11 +38,10 @@ class OpenHistory(History):
     Where a method takes a path it is a text as `parse_path` reads it (`cart.items[0].qty`), or the tuple that it returns.
     What every question takes:
 
-    Args:
-        skip_damaged: step over entries that cannot be read and name them in `problems`, instead of raising.
-        cancelled: called now and then without arguments; the question ends early when it returns True, and the answer
-            then holds what was found by then.
-        progress: called with how many entries of how many are done.
+    - `skip_damaged`: step over entries that cannot be read and name them in `problems`, instead of raising.
+    - `cancelled`: called now and then without arguments; the question ends early when it returns True, and the answer
+      then holds what was found by then.
+    - `progress`: called with how many entries of how many are done.
     """
 
     def blame(

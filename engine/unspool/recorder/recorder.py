@@ -401,9 +401,10 @@ class Recorder:
     ) -> int | None:
         """Record that some atoms were touched; all others are as they were. The cost follows these atoms.
 
+        What is not told here is as in `record`.
+
         Args:
             atoms: by name; new ones are added, and those whose value is `unspool.MISSING` are taken away.
-            action, timestamp_ns, meta, entry_id, parent_seq, part, event, stacklevel: see `record`.
 
         Returns:
             As `record`.
@@ -452,11 +453,11 @@ class Recorder:
     ) -> int | None:
         """Record that some atoms were touched whose values are in wire form already, as `unspool.model.encoding.encode` gives it.
 
-        Nothing of them is encoded or looked at again, save where something is to be left out.
+        Nothing of them is encoded or looked at again, save where something is to be left out. What is not told here is as in
+        `record`.
 
         Args:
             atoms: wire forms by name; `unspool.MISSING` takes an atom away, and all others are as they were.
-            action, timestamp_ns, meta, entry_id, parent_seq, stacklevel: see `record`.
 
         Returns:
             As `record`.

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
-PAGE = ROOT / "docs" / "story.md"
+from support.pages import DOCS, ROOT, Reader, blocks
 
-
-def sessions() -> list[tuple[str, str]]:
-    """Every command of the page with what it shows; nothing is shown of a command whose output is not told."""
-    found: list[tuple[str, str]] = []
-    for block in re.findall(r"```console\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL):
-        for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, shown = part.partition("\n")
-            found.append((command, shown))
-    return found
+PAGE = DOCS / "story.md"
 
 
 def test_its_commands_print_what_it_shows(tmp_path: Path) -> None:
-    told = sessions()
-    for command, shown in told:
-        program, *words = shlex.split(command)
-        assert program == "unspool"
-        ran = subprocess.run(
-            [sys.executable, "-m", "unspool_tui.cli", *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-        assert ran.returncode == 0, (command, ran.stderr)
-        if shown:
-            assert ran.stdout == shown, command
-    verbs = [shlex.split(command)[1] for command, _ in told]
-    assert set(verbs) == {"demo", "bisect", "blame", "diff", "show", "search", "compare"}
-    assert all(shown for command, shown in told if " demo " not in command)
+    ran = list(Reader(tmp_path).follow(list(blocks(PAGE.read_text("utf-8")))))
+    for each in ran:
+        assert each.code == 0, (each.command, each.told)
+        if each.shown:
+            assert each.printed == each.shown, each.command
+    verbs = {shlex.split(each.command)[1] for each in ran}
+    assert verbs == {"demo", "bisect", "blame", "diff", "show", "search", "compare"}
+    assert all(each.shown for each in ran if " demo " not in each.command)
 
 
 def test_the_line_that_blame_names_is_the_one_under_the_mistake() -> None:

@@ -11,7 +11,7 @@ import unspool
 
 ROOT = Path(__file__).parents[3]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-OURS = {"test", "lint", "bench", "screenshots", "mutants"}
+OURS = {"test", "lint", "bench", "screenshots", "docs", "mutants"}
 """Extras for work on the project itself."""
 
 
