@@ -230,8 +230,8 @@ def test_a_recorder_that_is_killed_leaves_the_screen_as_it_was(tmp_path: Path) -
             wait_until(path.exists)
             with unspool("open", str(path), size=(100, 30)) as terminal:
                 terminal.wait_for(r"LIVE follow")
-                seen = int(terminal.wait_for(r"unspool +beats\.unspool +(\d+)/")[1])
-                terminal.wait_for(rf"beats\.unspool +(?!{seen}/)\d+/")
+                seen = terminal.wait_for(r"unspool +beats\.unspool +entry ([\d,]+)/")[1]
+                terminal.wait_for(rf"beats\.unspool +entry (?!{seen}/)[\d,]+/")
                 recording.send_signal(signal.SIGKILL)
                 recording.wait()
                 terminal.send(",", ",")

@@ -48,15 +48,33 @@ CALLS: dict[str, list[list[str]]] = {
     "resume": [["resume", "SOURCE"]],
     "skip": [["skip", "SOURCE", "0"]],
     "mcp": [["mcp", "SOURCE"]],
+    "notes": [["notes", "SOURCE"], ["notes", "SOURCE", "--json"]],
+    "share": [["share", "SOURCE", "OUT/part.html"], ["share", "SOURCE", "OUT/part.unspool", "--redact", "qty"]],
+    "step": [["step", "SOURCE"]],
 }
 TAKE_LONG = {"mcp", "simulate", "check"}
 """These open their source by the same call as the others; one killed file and one database are enough for them."""
-QUESTIONS = {"blame", "search", "bisect", "why", "shape", "compare", "bytes", "pause", "resume", "skip"}
+QUESTIONS = {
+    "blame",
+    "search",
+    "bisect",
+    "why",
+    "shape",
+    "compare",
+    "bytes",
+    "pause",
+    "resume",
+    "skip",
+    "notes",
+    "step",
+}
 """These differ in what they ask of an open history only; a file in each of the usual states is enough for them."""
 USUAL = {"closed", "killed", "log damaged", "graph closed with a log", "graph killed with a log"}
 WITHOUT_A_LOOK = {
     "vacuum": "writes to its file",
     "replay": "writes to its file",
+    "note": "writes beside its source",
+    "schema": "has no source",
     "run": "records a program",
     "attach": "records a program",
     "listen": "records stores",

@@ -159,7 +159,7 @@ TYPED = [
     ('stats', 2, 'err', "unspool: Missing argument 'SOURCE'; see `unspool stats --help`"),
     ('shape shop.unspool till', 0, 'out', '$.till over 40 entries'),
     ('shape shop.unspool tills', 2, 'err', "unspool: entry 39 has nothing at $.tills: the state has 'carts', 'till'; did you mean till?"),
-    ('bytes shop.unspool --top 2', 0, 'out', '1.3 KiB in records of 40 entries, 2.1 KiB as whole states'),
+    ('bytes shop.unspool --top 2', 0, 'out', '12.0 KiB on disk, 1.3 KiB in records of 40 entries'),
     ('doctor shop.unspool', 0, 'out', 'shop.unspool: healthy'),
     ('doctor cut.unspool', 1, 'out', 'cut.unspool: broken'),
     ('doctor shop.unspool --repair shop.unspool', 2, 'err', 'unspool: shop.unspool: exists already; give a name that is free (a repair writes a new file only)'),
