@@ -19,7 +19,7 @@ from unspool.errors import ConfigError
 from unspool.model.encoding import REFERENCE, encode
 from unspool.model.keys import key_of
 from unspool.model.paths import content_of, parse_path
-from unspool.model.values import Tagged, Value, walk
+from unspool.model.values import Tagged, Unrepresentable, Value, walk
 from unspool.model.wire import decode
 
 REDACTED: Final = "[redacted]"
@@ -201,10 +201,13 @@ class Redaction:
                         todo.append((stands_for, here, into, at))
                         continue
                 parts = [None]
-                made.append((kind, item, parts, into, at))
+                made.append((kind, replace(item, type_name=self._type_name(item)), parts, into, at))
                 if _quotes(item.value):
                     quoting.append((into, at))
                 todo.append((item.value, here, parts, 0))
+            elif kind is Unrepresentable:
+                reason = self.clean_text(item.reason, secrets) if scrub else self._without_matches(item.reason)
+                into[at] = Unrepresentable(self._type_name(item), reason)
             else:
                 into[at] = self._without_matches(item) if kind is str else item
                 if scrub:
@@ -219,6 +222,10 @@ class Redaction:
                 quoting.pop()
                 into[at] = self._without_quotes(into[at], secrets)
         return root[0]
+
+    def _type_name(self, item: Tagged | Unrepresentable) -> str:
+        """Return the name of a type without what is taken out of texts; a reference stays one."""
+        return item.type_name if item.type_name == REFERENCE else self._without_matches(item.type_name)
 
     def _without_secrets(self, leaf: Value, secrets: set[str]) -> Value:
         """Return a leaf of facts that accompany a state without what was left out: it may be quoted in any form."""

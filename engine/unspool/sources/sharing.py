@@ -6,20 +6,26 @@ places and the notes that people wrote are cleaned by the same patterns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from msgspec.structs import replace
 
-from unspool.errors import EntryDropped, UnreadableSource
+from unspool.delta.structural import Identity
+from unspool.errors import CorruptHistory, EntryDropped, UnreadableSource
 from unspool.files import whole_file
 from unspool.history.history import History
+from unspool.model.encoding import encode
 from unspool.model.entries import HOLE_ATOM, Entry, EntryKind
-from unspool.model.values import State
+from unspool.model.keys import Step, format_path
+from unspool.model.values import State, Value, walk
+from unspool.model.wire import decode
 from unspool.query.doctor.blocks import DOUBT_META
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import Redaction
-from unspool.sources.written_notes import PlacedNote, kept_text
+from unspool.sources.written_notes import PlacedNote, WrittenNote, kept_text
 from unspool.store.file import FileStore
 from unspool.store.keeping import SHARED
 
@@ -56,7 +62,10 @@ def share(
     """
     if out.exists() and not overwrites:
         raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
-    along = [one.note for one in _cleaned(history, first, last, redaction, notes)]
+    cleaner = None if redaction is None else _Cleaner(history, first, last, redaction)
+    kept = [one for one in notes if one.seq is not None and first <= one.seq <= last]
+    along = [one.note if cleaner is None else cleaner.note(one.note) for one in kept]
+    identity = history.identity
     try:
         with whole_file(out.resolve(), replace=overwrites) as part:
             store = FileStore.create(part, durability="fast", first=first, bound=SHARED if first else "")
@@ -66,10 +75,10 @@ def share(
                     on_error="raise",
                     max_bytes=None,
                     redact=redaction or (),
-                    identity=history.identity,
+                    identity=identity if cleaner is None else cleaner.identity(identity),
                 )
                 with recorder:
-                    _copy(history, recorder, first, last, progress)
+                    _copy(history, recorder, first, last, cleaner, progress)
                     store.keep_written_notes(kept_text(history.source_name if redaction is None else "", along))
             finally:
                 store.close()
@@ -79,13 +88,18 @@ def share(
 
 
 def _copy(
-    history: History, recorder: Recorder, first: int, last: int, progress: Callable[[int, int], None] | None
+    history: History,
+    recorder: Recorder,
+    first: int,
+    last: int,
+    cleaner: _Cleaner | None,
+    progress: Callable[[int, int], None] | None,
 ) -> None:
     before: State = {}
     for seq in range(first, last + 1):
         if progress is not None:
             progress(seq - first, last + 1 - first)
-        entry = history[seq]
+        entry = history[seq] if cleaner is None else cleaner.entry(history[seq])
         if entry.kind is EntryKind.NOTE:
             recorder.put_note(
                 entry.action, entry.meta, None, timestamp_ns=entry.timestamp_ns, entry_id=entry.id, is_short=False
@@ -117,21 +131,75 @@ def _copy_state(history: History, recorder: Recorder, entry: Entry, first: int, 
     return state
 
 
-def _cleaned(
-    history: History, first: int, last: int, redaction: Redaction | None, notes: Iterable[PlacedNote]
-) -> Sequence[PlacedNote]:
-    """Return the notes on the entries that are shared, without what is left out of these."""
-    kept = []
-    for one in notes:
-        if one.seq is None or not first <= one.seq <= last:
-            continue
-        if redaction is not None:
-            secrets: set[str] = set()
-            for atom, data in history.view(one.seq).wire.items():
-                redaction.apply(atom, data, secrets)
-            text = redaction.clean_text(one.note.text, secrets)
-            action = redaction.clean_text(one.note.action, secrets)
-            kept.append(PlacedNote(replace(one.note, text=text, action=action), one.seq))
-        else:
-            kept.append(one)
-    return kept
+class _Cleaner:
+    """What leaves secrets out where more is known than a recorder knows of one call: all of them in the part that is shared.
+
+    An action may quote the password that was there before it, or a note one of any entry.
+    """
+
+    def __init__(self, history: History, first: int, last: int, redaction: Redaction) -> None:
+        self._redaction = redaction
+        self._known: dict[str, set[str]] = {}
+        seen: Mapping[str, bytes] = {}
+        secrets: set[str] = set()
+        for seq in range(max(history.first, first - 1), last + 1):
+            try:
+                forms = history.view(seq).wire
+            except CorruptHistory:
+                # Inside of the part, copying it says so, or puts a gap there.
+                continue
+            for atom, data in forms.items():
+                if seen.get(atom) is not data and seen.get(atom) != data and redaction.may_touch(atom, data):
+                    redaction.apply(atom, data, secrets)
+            seen = forms
+        for secret in secrets:
+            self._known.setdefault(secret[:_LETTERS], set()).add(secret)
+
+    def text(self, text: str) -> str:
+        """Return a text without any secret of the part that is shared."""
+        return self._redaction.clean_text(text, self._quoted(text))
+
+    def entry(self, entry: Entry) -> Entry:
+        """Return an entry whose action, id and meta quote none of them."""
+        meta = encode(dict(entry.meta))
+        quoted = {secret for part in walk(entry.meta) for secret in self._quoted(_letters(part))}
+        facts = decode(self._redaction.apply("meta", meta, quoted, is_named=False))
+        return dataclasses.replace(entry, action=self.text(entry.action), id=self.text(entry.id), meta=facts)
+
+    def note(self, note: WrittenNote) -> WrittenNote:
+        """Return a note that quotes none of them; it is on what holds the value where a key has another name now."""
+        steps: list[Step] = []
+        for number, step in enumerate(note.steps):
+            if number == 0 and isinstance(step, str):
+                steps.append(self._redaction.atom_name(step))
+                continue
+            name = format_path((step,), root="")
+            if self._redaction.clean_text(name, ()) != name:
+                break
+            steps.append(step)
+        path = format_path(tuple(steps)) if steps else ""
+        return replace(note, text=self.text(note.text), action=self.text(note.action), path=path)
+
+    def identity(self, identity: Identity | None) -> Identity | None:
+        """Return the identity keys in whose names nothing is left out."""
+        if identity is None:
+            return None
+        return {path: key for path, key in identity.items() if self.text(path) == path and self.text(key) == key}
+
+    def _quoted(self, text: str) -> set[str]:
+        found: set[str] = set()
+        for at in range(len(text) - _LETTERS + 1):
+            begun = self._known.get(text[at : at + _LETTERS])
+            if begun:
+                found.update(secret for secret in begun if text.startswith(secret, at))
+        return found
+
+
+_LETTERS: Final = 4
+"""Letters by which secrets are looked up: none is shorter."""
+
+
+def _letters(part: Value) -> str:
+    if isinstance(part, bytes | bytearray):
+        return part.decode("utf-8", "replace")
+    return str(part) if isinstance(part, str | int | float) else ""

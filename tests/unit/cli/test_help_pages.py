@@ -10,8 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
+from unspool.history.verdict import COMPLETE
 from unspool_tui.cli import COMMANDS, cli, run
 from unspool_tui.cli.help_pages import EXAMPLES, GROUPS, START
+from unspool_tui.cli.output import gate
 from unspool_tui.manual import pages
 
 MAN = Path(__file__).parents[3] / "docs" / "man"
@@ -117,6 +119,30 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_gate_ends_with_one_where_it_does_not_pass(line: str, code: int, shop: Path) -> None:
     words = [str(shop) if word == "F" else word for word in shlex.split(line)]
     assert run([*words, "--quiet"]) == code
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "search F zzzz",
+        "search F --expr 'n > `9`'",
+        "bisect F 'n > `9`'",
+        "diff F 0 0",
+        "compare F F",
+        "log F --action zzzz",
+    ],
+)
+def test_no_gate_passes_where_a_part_of_the_source_was_passed_over(line: str, tmp_path: Path) -> None:
+    lines = tmp_path / "states.jsonl"
+    lines.write_text('{"n": 1}\n{"n": \n{"n": 2}\n')
+    words = [str(lines) if word == "F" else word for word in shlex.split(line)]
+    assert run([*words, "--quiet"]) == 0
+    assert run([*words, "--quiet", "--fail-if", "found"]) == 1
+
+
+def test_a_comparison_that_was_ended_early_passes_no_gate() -> None:
+    for wanted in ("found", "nothing"):
+        assert gate(wanted, COMPLETE, is_found=False, is_known=False) == 1
 
 
 def test_options_may_stand_in_the_environment(

@@ -13,6 +13,15 @@ from support.examples import examples
 from support.recording import record_shop
 from support.values import json_states
 from unspool import Recorder, open_history
+from unspool.codec.records import PackedRecords
+from unspool.errors import EntryDropped
+from unspool.history import History
+from unspool.model.values import Unrepresentable
+from unspool.recorder import Redaction
+from unspool.sources.sharing import share
+from unspool.sources.written_notes import PlacedNote, WrittenNote
+from unspool.store import MemoryStore
+from unspool.store.protocol import RecordRun
 from unspool_tui.cli import run
 
 
@@ -112,3 +121,72 @@ def test_any_source_is_shared_and_forks_keep_what_they_follow(tmp_path: Path) ->
         assert history.state(12) == {"n": 1}
         assert history.state(13) == {"n": 2}
         assert "followed entry 2" in str(dict(history[13].meta))
+
+
+class ZebraBasket:
+    """A class whose name is to be left out."""
+
+    def __init__(self) -> None:
+        self.count = 1
+
+
+@pytest.mark.parametrize("name", ["out.html", "out.unspool"])
+def test_names_of_all_kinds_and_quotes_of_other_entries_are_left_out(tmp_path: Path, name: str) -> None:
+    source = tmp_path / "Zebra-run.unspool"
+    with Recorder(source, identity={"rows[*]": "ZebraId"}) as recorder:
+        for number in range(12):
+            recorder.record(
+                {
+                    "user": {"password": f"hunter{number:04}"},
+                    "ZebraAtom": {"n": number},
+                    "keys": {"ZebraKey": number, ("ZebraPair", 1): 2},
+                    "rows": [{"ZebraId": row, "n": number} for row in range(3)],
+                    "basket": ZebraBasket(),
+                    "lock": Unrepresentable("app.ZebraLock", "at Zebra street"),
+                },
+                action=f"password went from hunter{number - 1:04} to hunter{number:04}",
+                meta={"ZebraFact": 1, "was": f"hunter{number - 1:04}", "file": "/home/Zebra/app.py"},
+                entry_id=f"Zebra-{number}-hunter{number - 1:04}",
+            )
+    note = ["note", str(source), "5", "--quiet"]
+    assert run([*note, 'keys["ZebraKey"]', "it was hunter0004, and hunter0007 later"]) == 0
+    assert run([*note, "ZebraAtom.n", "Zebra again"]) == 0
+    out = tmp_path / name
+    words = ["--range", "3..9", "--redact", "password", "--redact-text", "Zebra", "--question", "why Zebra?"]
+    assert run(["share", str(source), str(out), *words]) == 0
+    text = out.read_bytes().decode("latin-1")
+    if name.endswith(".unspool"):
+        assert run(["export", str(out), str(tmp_path / "all.jsonl"), "--quiet"]) == 0
+        text += (tmp_path / "all.jsonl").read_text() + (tmp_path / "all.jsonl-notes").read_text()
+        with open_history(out) as history:
+            assert history.state(5)["[redacted]Atom"] == {"n": 5}
+    assert "Zebra" not in text
+    assert "hunter0" not in text
+    assert "it was [redacted], and [redacted] later" in text
+
+
+class LossyStore(MemoryStore):
+    """A store one of whose entries never arrived."""
+
+    def run(self, seq: int) -> RecordRun:
+        if seq == LOST:
+            raise EntryDropped("entry 4 never arrived", seq=seq, last=seq, why="the disk was full")
+        run = super().run(seq)
+        return RecordRun(seq, PackedRecords.of([run.records[seq - run.first]]))
+
+
+LOST = 4
+
+
+def test_a_note_on_an_entry_that_never_arrived_comes_along(tmp_path: Path) -> None:
+    store = LossyStore()
+    with Recorder(store, codec="none") as recorder:
+        for number in range(8):
+            recorder.record({"password": f"hunter{number:04}", "n": number}, timestamp_ns=number)
+    note = WrittenNote(id="00000001", entry=LOST, time_ns=LOST, text="hunter0003 is gone")
+    out = tmp_path / "out.unspool"
+    assert share(History(store), out, 2, 6, redaction=Redaction(["password"]), notes=[PlacedNote(note, LOST)]) == 1
+    assert b"hunter" not in out.read_bytes()
+    with open_history(out) as history:
+        assert history.state(5) == {"password": "[redacted]", "n": 5}
+        assert "the disk was full" in str(history.state(LOST))

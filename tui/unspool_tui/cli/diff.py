@@ -109,7 +109,7 @@ def diff_command(
                 print_words(out, diff)
             else:
                 print_diff(out, diff, history[diff.to_seq])
-        return max(judge(common, history.verdict), gate(fail_if, is_found=bool(diff.changes)))
+        return max(judge(common, history.verdict), gate(fail_if, history.verdict, is_found=bool(diff.changes)))
 
 
 def _asked_for(common: Common, history: History, entry: str, to_entry: str | None) -> Diff:
@@ -310,8 +310,8 @@ def compare_command(
                 out.json(divergence_shape(found))
             else:
                 print_divergence(out, found)
-        is_same = found.relation is not None and found.relation.value == "same"
-        gated = gate(fail_if, is_found=not is_same, is_known=found.complete)
+        is_other = found.relation is not None and found.relation.value != "same"
+        gated = gate(fail_if, first.verdict, second.verdict, is_found=is_other, is_known=found.complete)
         code = max(judge(common, first.verdict), judge(other_common, second.verdict), gated)
         return conclude(common, code, found.problems, interruption)
 

@@ -271,7 +271,10 @@ def share_command(
                 history, made, first, last, redaction=redaction, notes=found, overwrites=force, progress=progress
             )
         if is_page:
-            _write_page(common, history.source_name, made, out, question)
+            title = PurePath(history.source_name).name or history.source_name
+            if redaction is not None:
+                title, question = (redaction.clean_text(text, ()) for text in (title, question))
+            _write_page(made, out, title, question)
         if not common.quiet:
             told = f" and {count(notes, 'note')}" if notes else ""
             without = "" if redaction is None else f", without {', '.join((*patterns, *texts))}"
@@ -281,11 +284,10 @@ def share_command(
         return judge(common, history.verdict)
 
 
-def _write_page(common: Common, source: str, made: Path, out: Path, question: str) -> None:
+def _write_page(made: Path, out: Path, title: str, question: str) -> None:
     """Write the report of what is shared; nothing of the source itself is read for it."""
     from unspool.sources.exports import ExportOptions, export_lines  # loaded by the one command that needs it
 
-    title = PurePath(source).name or source
     with opened(Common(str(made), quiet=True)) as shared:
         _, found = found_notes(Common(str(made), quiet=True), shared)
         options = ExportOptions(made_ns=time.time_ns(), notes=found, title=title, question=question)

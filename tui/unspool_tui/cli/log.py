@@ -138,7 +138,7 @@ def log_command(
             _follow(common, history, chosen, put, out)
         if atom is not None and not common.quiet:
             _tell_unknown(history, atom)
-        return max(judge(common, history.verdict), gate(fail_if, is_found=bool(printed)))
+        return max(judge(common, history.verdict), gate(fail_if, history.verdict, is_found=bool(printed)))
 
 
 def _span(

@@ -257,11 +257,12 @@ def fail_if_option(what: str) -> Callable[[Callable[..., int | None]], Callable[
     )
 
 
-def gate(fail_if: str | None, *, is_found: bool, is_known: bool = True) -> int:
+def gate(fail_if: str | None, *sources: Verdict, is_found: bool, is_known: bool = True) -> int:
     """Return the exit code that `--fail-if` asks for.
 
     Args:
         fail_if: `found`, `nothing`, or None where the option was not given.
+        sources: what opening what was asked came to: of what was passed over there, nothing is known.
         is_found: something was found.
         is_known: all was looked at; what was not found may be there where it was not.
     """
@@ -269,7 +270,8 @@ def gate(fail_if: str | None, *, is_found: bool, is_known: bool = True) -> int:
         return 0
     if fail_if == "nothing":
         return 0 if is_found else _FOUND_PROBLEMS
-    return 0 if is_known and not is_found else _FOUND_PROBLEMS
+    is_whole = all(source.status == "complete" for source in sources)
+    return 0 if is_whole and is_known and not is_found else _FOUND_PROBLEMS
 
 
 def conclude(common: Common, code: int, problems: Sequence[Problem], interruption: Interruption) -> int:

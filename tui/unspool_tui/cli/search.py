@@ -105,7 +105,7 @@ def search_command(
         if not common.quiet and not as_json:
             among = f"{running.looked_at:,} of {entries(len(history) - history.first)}"
             click.echo(f"unspool: {format_units.count(found, 'hit')} in {among}", err=True)
-        code = max(judge(common, history.verdict), gate(fail_if, is_found=bool(found)))
+        code = max(judge(common, history.verdict), gate(fail_if, history.verdict, is_found=bool(found)))
         return conclude(common, code, running.problems, interruption)
 
 
@@ -213,7 +213,7 @@ def bisect_command(
                 print_bisection(out, found, history, given[0], most, is_change=change is not None)
         holds = bool(found.holds_first or found.holds_last or any(flip.holds for flip in found.flips))
         is_known = found.complete and not found.failures and not found.single
-        code = max(judge(common, history.verdict), gate(fail_if, is_found=holds, is_known=is_known))
+        code = max(judge(common, history.verdict), gate(fail_if, history.verdict, is_found=holds, is_known=is_known))
         return conclude(common, code, found.problems, interruption)
 
 
