@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from movie import Still, assembled
+
 from unspool import Recorder
 from unspool.model.paths import parse_path
 
@@ -58,28 +60,51 @@ class Scene(NamedTuple):
     selected: str = ""
 
 
+class Step(NamedTuple):
+    """One step of the story that the moving picture tells.
+
+    Attributes:
+        keys: what is pressed, as in a scene.
+        pressed: how the caption names that.
+        caption: what there is to see.
+        seconds: how long it stays.
+    """
+
+    keys: Sequence[str]
+    pressed: str
+    caption: str
+    seconds: float
+
+
+WRONG: Final = "orders[?total > sum(items[].amount)]"
+STORY: Final = (
+    Step((), "A wrong value", "ada paid 49.55 for one set of cups at 26.50. Which line of code did that?", 4),
+    Step(
+        ("B", f"<{WRONG}>", "enter", REST),
+        f"B  {WRONG}  Enter",
+        "Ask where an order begins to cost more than its items.",
+        5,
+    ),
+    Step(
+        ("enter", REST), "Enter", "There it is: entry 99, ada pays. But paying only copies the total of the cart.", 4
+    ),
+    Step(("2", "j", "j", "enter", REST), "2  j  j  Enter", "Select the total of ada's cart.", 4),
+    Step(
+        ("enter", REST),
+        "Enter",
+        "Who set it? Entry 94, four steps earlier: tea went out, the total went up. There is the line.",
+        8,
+    ),
+)
+MOVIE: Final = "story-moving"
+MOVIE_SIZE: Final = (104, 30)
+TOLD: Final = "unspool finds the line behind a wrong total: ask where it began, go there, ask who set the value"
+
 SCENES: Final = (
     Scene("main", (120, 36), ("2", "j", "j"), 424),
     Scene("narrow", (80, 24), (REST,)),
     Scene("last-set-by", (120, 36), ("3", "g", "l", "j", "l", "j", "j"), 424),
-    Scene(
-        "story",
-        (120, 36),
-        (
-            "B",
-            "<orders[?total > sum(items[].amount)]>",
-            "enter",
-            REST,
-            "enter",
-            "2",
-            "j",
-            "j",
-            "enter",
-            REST,
-            "enter",
-        ),
-        day="bug",
-    ),
+    Scene("story", (120, 36), [key for step in STORY for key in step.keys], day="bug"),
     Scene("why", (120, 16), ("Y", REST, REST), 99, day="bug", selected="orders[9].total"),
     Scene("base", (120, 36), ("m", ":", "<470>", "enter", REST, "2", "j"), 424),
     Scene("search", (120, 36), ("/", "<kettle>", "enter", REST, "n", "n", REST), 300),
@@ -112,7 +137,12 @@ def record_a_day(path: Path) -> None:
 
 async def draw(scene: Scene, path: Path) -> str:
     """Run the app, press the scene's keys, and return the picture."""
+    (picture,) = await draw_each(scene, path, [scene.keys])
+    return picture
 
+
+async def draw_each(scene: Scene, path: Path, presses: Sequence[Sequence[str]]) -> list[str]:
+    """Run the app for a scene, and return a picture for each time that some keys were pressed."""
     from unspool.sources.opening import open_history
     from unspool_tui.app import UnspoolApp
     from unspool_tui.settings import Settings, UiOptions
@@ -120,22 +150,36 @@ async def draw(scene: Scene, path: Path) -> str:
     options = UiOptions(
         remember=False, zone=dt.UTC, ascii=scene.plain, no_color=scene.plain, select=parse_path(scene.selected)
     )
+    pictures = []
     with open_history(path) as history:
         app = UnspoolApp(history, Settings(theme=scene.theme), options, at=scene.at, follow=scene.at is None)
         async with app.run_test(size=scene.size) as pilot:
             await rest(app)
-            for key in scene.keys:
-                if key == REST:
-                    await rest(app)
-                elif key.startswith("<") and len(key) > 1:
-                    await pilot.press(*key[1:-1])
-                else:
-                    await pilot.press(key)
-            await rest(app)
-            app.main.flash_text = None
-            app.main.repaint()
-            await pilot.pause(SHORT)
-            return app.export_screenshot(title=f"unspool open {path.name}", simplify=True)
+            for keys in presses:
+                for key in keys:
+                    if key == REST:
+                        await rest(app)
+                    elif key.startswith("<") and len(key) > 1:
+                        await pilot.press(*key[1:-1])
+                    else:
+                        await pilot.press(key)
+                await rest(app)
+                app.main.flash_text = None
+                app.main.repaint()
+                await pilot.pause(SHORT)
+                pictures.append(app.export_screenshot(title=f"unspool open {path.name}", simplify=True))
+    return pictures
+
+
+def moving_story(path: Path) -> str:
+    """Return the story of docs/story.md as one moving picture."""
+    scene = Scene(MOVIE, MOVIE_SIZE, (), day="bug")
+    pictures = asyncio.run(draw_each(scene, path, [step.keys for step in STORY]))
+    stills = [
+        Still(picture, step.pressed, step.caption, step.seconds)
+        for picture, step in zip(pictures, STORY, strict=True)
+    ]
+    return assembled(stills, MOVIE_SIZE, FONTS, TOLD)
 
 
 async def rest(app: object) -> None:
@@ -182,6 +226,9 @@ def main(wanted: Sequence[str]) -> None:
             (FOLDER / f"{scene.name}.svg").write_text(svg, "utf-8")
             (FOLDER / f"{scene.name}.png").write_bytes(png(svg))
             sys.stdout.write(f"{scene.name}\n")
+        if not wanted or MOVIE in wanted:
+            (FOLDER / f"{MOVIE}.svg").write_text(moving_story(days["bug"]), "utf-8")
+            sys.stdout.write(f"{MOVIE}\n")
 
 
 if __name__ == "__main__":

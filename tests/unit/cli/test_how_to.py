@@ -59,6 +59,45 @@ def test_attaching_works_as_told(tmp_path: Path) -> None:
     assert len(commands) == 4
 
 
+def test_what_the_readme_says_works_on_its_own_recording(tmp_path: Path) -> None:
+    page = (ROOT / "README.md").read_text("utf-8")
+    told = list(blocks(page))
+    reader = Reader(tmp_path)
+    list(reader.follow(told))
+    assert reader.run("python app.py")[0] == 0
+    (asked,) = [block.text.splitlines() for block in told if block.section == "Ask it"]
+    assert len(asked) > 10
+    for line in asked:
+        code, printed, words = reader.run(line)
+        assert (code, bool(printed)) == (0, " share " not in line), (line, words)
+    assert (tmp_path / "cart.html").exists()
+
+
+def test_the_readme_installs_first_and_from_where_it_lies() -> None:
+    install = next(blocks((ROOT / "README.md").read_text("utf-8"))).text.splitlines()
+    assert re.findall(r"(?:pip|pipx|uv tool) install \.", install[0]) == [
+        "pip install .",
+        "pipx install .",
+        "uv tool install .",
+    ]
+    assert install[1].startswith("unspool demo")
+    fetching = re.compile(r"(?:pip3?|pipx|uv|tool) (?:install|run|add) '?unspool|uvx unspool")
+    pages = [ROOT / "README.md", *DOCS.rglob("*.md"), *(ROOT / ".github").rglob("*.md")]
+    assert [page.name for page in pages if fetching.search(page.read_text("utf-8"))] == []
+
+
+def test_the_moving_picture_is_inert_and_small() -> None:
+    picture = ROOT / "screenshots" / "story-moving.svg"
+    text = picture.read_text("utf-8")
+    assert picture.stat().st_size <= 200_000
+    assert not re.search(r"<(?!/|svg|title|style|rect|g\b|text)|\son\w+=|href|url\(|@import", text)
+    assert text.count("http") == text.count("http://www.w3.org/2000/svg") == 1
+    assert "prefers-reduced-motion" in text
+    told = [" ".join(row.split()) for row in re.findall(r"<g[^>]*>(.*?)</g>", re.sub(r"</?text[^>]*>", " ", text))]
+    assert any("demo_bug.py:19" in row for row in told)
+    assert any("ada pays 49.55" in row for row in told)
+
+
 def commands_told() -> list[tuple[str, str]]:
     """Return every call of unspool in a block of shell of any page, with the page."""
     told = []
