@@ -195,7 +195,7 @@ class Travel:
         else:
             request.refuse(_NEWEST)
             return
-        if self._instance.at is None:
+        if self._instance.at in (None, recorder.newest):
             recorder.settle_before_travel()
         before, forms = recorder.state_for_travel(seq)
         origin = recorder.followed
@@ -210,7 +210,9 @@ class Travel:
             self._came_from = None
         elif self._came_from is None:
             self._came_from = origin
-        self._inform(at=None if seq == recorder.newest else seq, looking=isinstance(message, Look))
+        # Whoever shows the newest entry can be shown another one, unlike whoever left its line.
+        looks = isinstance(message, Look)
+        self._inform(at=None if seq == recorder.newest and not looks else seq, looking=looks)
         differing = [atom for atom in recorder.unlike_followed() if atom not in kept]
         request.answer(
             seq=seq,

@@ -165,6 +165,11 @@ async def test_the_program_shows_each_entry_that_the_head_goes_to_until_it_retur
         assert not driver.view.program.follows
         assert counter.state["count"] == 6
         assert driver.view.total == 6
+        # It is shown again where it was shown last before it returned.
+        await driver.press(".", "V")
+        await driver.until(lambda: driver.view.program is not None and driver.view.program.at == 1)
+        await driver.press("{")
+        await driver.until(lambda: counter.state["count"] == 1)
 
 
 @action("program.pause")

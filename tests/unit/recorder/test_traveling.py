@@ -221,6 +221,17 @@ class TestLooking:
             assert watcher.wait(10)
             assert watcher.instances[0].at is None
 
+    def test_the_newest_entry_is_shown_as_any_other_and_is_none_to_be_put_back_to(self, game: Game) -> None:
+        newest = len(game.recorder.store) - 1
+        with ControlClient(game_file(game)) as watcher:
+            for seq in (0, newest, 1):
+                asked(game, lambda client, seq=seq: client.look(seq))
+                assert watcher.wait(10)
+                assert (watcher.instances[0].at, watcher.instances[0].looking) == (seq, True)
+            asked(game, lambda client: client.jump(newest))
+            assert watcher.wait(10)
+            assert (watcher.instances[0].at, watcher.instances[0].looking) == (None, False)
+
 
 class TestPausing:
     def test_calls_are_passed_over_and_the_next_entry_says_so(self, game: Game, file: Path) -> None:

@@ -52,7 +52,7 @@ class ProgramWatch:
         self._file = file
         self._ended = threading.Event()
         self._told: tuple[Instance, ...] = ()
-        self._shown: int | None = None
+        self._refused: int | None = None
         self._thread = threading.Thread(target=self._run, name="unspool-program", daemon=True)
 
     def start(self) -> None:
@@ -81,18 +81,25 @@ class ProgramWatch:
                 follows = program is not None and program.follows
                 if client.wait(_STEP_SECONDS if follows else LOOK_SECONDS):
                     self._tell(client.instances)
-                if program is not None and follows:
-                    self._show_head(client, program)
+                self._show_head(client)
 
-    def _show_head(self, client: ControlClient, program: RecordingProgram) -> None:
-        """Have the program show where the head went; where it left its line by itself, it is let go."""
-        head = self._main.view.head
-        if program.at is None or head in (program.at, self._shown):
+    def _show_head(self, client: ControlClient) -> None:
+        """Have the program show where the head went; where it returned, or left its line by itself, it is let go."""
+        view = self._main.view
+        program, head = view.program, view.head
+        if program is None or not program.follows:
             return
-        self._shown = head
+        # What the screen knows may be older than what the program last told.
+        told = next((instance for instance in client.instances if instance.id == program.id), None)
+        if told is None or not told.looking or told.at is None or head == told.at:
+            self._refused = None
+            return
+        if head == self._refused:
+            return
         try:
             client.look(head, instance=program.id, timeout=_ANSWER_SECONDS)
         except TravelRefused as error:
+            self._refused = head
             self._main.call_later(partial(_tell_refusal, self._main, self._file, program, error))
         self._tell(client.instances)
 
