@@ -65,3 +65,15 @@ def test_the_cheat_sheet_is_not_stale() -> None:
 def test_textual_is_not_imported_before_the_app_has_tuned_it() -> None:
     code = "import sys, unspool_tui.launch; sys.exit('textual' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_first_paint_loads_nothing_that_only_keys_ask_for() -> None:
+    code = (
+        "import sys, unspool_tui.cli.opening, unspool_tui.launch; sys.modules['ssl'] = None; "
+        "import unspool_tui.app; print(*sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    loaded = set(done.stdout.split())
+    late = {"controls", "linked", "live_programs", "shown_notes", "copy_values", "screens.page", "screens.palette"}
+    unwanted = {f"unspool_tui.{name}" for name in late} | {"unspool.control", "unspool.sources.written_notes"}
+    assert loaded & (unwanted | {"secrets", "hashlib", "watchdog", "numpy", "deepdiff"}) == set()

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Mapping
 from functools import partial
 from time import time
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from msgspec.structs import replace
 from textual.message import Message
@@ -16,7 +16,6 @@ from unspool.errors import EntryNotFound
 from unspool.history.history import History
 from unspool_tui.actions import Keymap
 from unspool_tui.first_run import CardView, card_named, remember_closed
-from unspool_tui.linked import TabLink
 from unspool_tui.panes.scene import Appearance, Scene
 from unspool_tui.places import state_folder
 from unspool_tui.rendering.header import tab_row
@@ -32,6 +31,9 @@ from unspool_tui.view import moves
 from unspool_tui.view.model import RecordingProgram, View
 from unspool_tui.widgets.panel import TabLine
 from unspool_tui.worker import QuestionKind, Reply
+
+if TYPE_CHECKING:
+    from unspool_tui.linked import TabLink
 
 
 class TabbedApp(Protocol):

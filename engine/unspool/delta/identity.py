@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
 import msgspec
+from msgspec import Struct
 
 from unspool.errors import PathSyntaxError
 from unspool.model.encoded import FormShape, NotSplittable, map_views, shape_of
@@ -301,8 +301,7 @@ _RECORDS_LIMIT: Final = 20_000
 """Unequal records beyond which no identity key is looked for: taking them apart would stall the recorder."""
 
 
-@dataclass(frozen=True, slots=True)
-class Alignment:
+class Alignment(Struct, frozen=True):
     """How two lists correspond.
 
     Attributes:

@@ -10,9 +10,10 @@ import struct
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
+
+from msgspec import Struct
 
 from unspool.delta.identity import GONE, align, identity_values, pattern_of, record_of
 from unspool.model.encoded import FormShape, NotSplittable, shape_of, shared_ends, split_list, split_map
@@ -340,8 +341,7 @@ _AROUND: Final = 16
 """Characters that are shown on each side of the changed part of a line."""
 
 
-@dataclass(frozen=True, slots=True)
-class TextHunk:
+class TextHunk(Struct, frozen=True):
     """Lines of a text that were replaced, removed or added together.
 
     Attributes:

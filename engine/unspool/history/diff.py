@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from msgspec import Struct
+
 from unspool.delta.identity import Record, own_key, record_of, twice
 from unspool.delta.structural import Identity, diff_encoded, same_value
 from unspool.model.entries import ChangeKind, Op
@@ -87,8 +89,7 @@ class Change:
         return tuple(found)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyChange:
+class KeyChange(Struct, frozen=True):
     """A list whose records are no longer distinguished by what told them apart.
 
     Attributes:

@@ -14,8 +14,9 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Protocol, TypeVar
+
+from msgspec import Struct, field
 
 from unspool.codec.records import (
     PackedRecords,
@@ -152,8 +153,7 @@ Undo = list[tuple[str, bytes | None]]
 """What one step back puts in place of what is there: atoms with their values, None for those that were not there."""
 
 
-@dataclass(slots=True)
-class _Cursor:
+class _Cursor(Struct):
     """The last rebuilt place in a run, and how to step back from it.
 
     Attributes:
@@ -343,8 +343,7 @@ class RecordLine:
         self._fresh_bytes += sum(len(cursor.state.get(atom, b"")) for atom in touched)
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
+class Route(Struct, frozen=True):
     """A way along a line, from a state that is known to the one asked for.
 
     Attributes:

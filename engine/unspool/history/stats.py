@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import compress
 from typing import Final, Self
+
+from msgspec import Struct
 
 from unspool.codec.records import RecordCodec
 from unspool.errors import EntryDropped, UnspoolError
@@ -27,8 +28,7 @@ class Health(StrEnum):
     BROKEN = "broken"
 
 
-@dataclass(frozen=True, slots=True)
-class AtomStats:
+class AtomStats(Struct, frozen=True):
     """One atom's share.
 
     Attributes:
@@ -40,8 +40,7 @@ class AtomStats:
     stored_bytes: int
 
 
-@dataclass(frozen=True, slots=True)
-class RebuildTimes:
+class RebuildTimes(Struct, frozen=True):
     """How long rebuilding a state took, in microseconds, over a sample of entries."""
 
     p50: float
@@ -49,8 +48,7 @@ class RebuildTimes:
     max: float
 
 
-@dataclass(frozen=True, slots=True)
-class Sizes:
+class Sizes(Struct, frozen=True):
     """What a history takes: the figures that every screen and command shows.
 
     Attributes:
@@ -80,8 +78,7 @@ class Sizes:
         return self.whole / self.held if self.held and self.whole else 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class HistoryStats:
+class HistoryStats(Struct, frozen=True):
     """What `unspool stats` reports.
 
     Attributes:

@@ -8,6 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from unspool.model.limits import Cancelled
 
 
@@ -19,8 +21,7 @@ class VerdictStatus(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One thing that could not be read.
 
     Attributes:
@@ -100,8 +101,7 @@ class ChainExaminer(Protocol):
         """Yield what is wrong with the source's own chains; nothing where its format has none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Struct, frozen=True):
     """How far reading a source has come.
 
     Attributes:

@@ -12,6 +12,7 @@ from itertools import chain
 from typing import Final
 
 import msgpack
+from msgspec import Struct
 
 from unspool.errors import UnsupportedValue
 from unspool.model.keys import Key, Path, Step, format_path
@@ -95,8 +96,7 @@ _Link = tuple["_Link | None", Step]
 """A path from its last step back, so that paths share what they have in common."""
 
 
-@dataclass(slots=True)
-class _Frame:
+class _Frame(Struct):
     """A container being written: what is left of it, where its bytes go, and how they are wrapped at the end."""
 
     source: Value

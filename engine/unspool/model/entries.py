@@ -9,6 +9,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
+
 from unspool.model.keys import Path
 from unspool.model.values import MISSING, Value
 
@@ -145,8 +147,7 @@ def passed_over_in(meta: Mapping[str, Value]) -> int:
     return count if type(count) is int and count > 0 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLine:
+class SourceLine(Struct, frozen=True):
     """A line of source.
 
     Attributes:

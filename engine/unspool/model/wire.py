@@ -15,7 +15,6 @@ import gc
 import os
 import struct
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
 from typing import Final
@@ -23,6 +22,7 @@ from typing import Final
 import msgpack
 import msgspec
 import ormsgpack
+from msgspec import Struct, field
 
 from unspool.errors import CorruptHistory
 from unspool.model.limits import LARGE_BYTES, refuse_heavy
@@ -367,8 +367,7 @@ def decode_all(forms: Collection[bytes]) -> list[Value]:
         return [decode(form) for form in forms]
 
 
-@dataclass(slots=True)
-class _Node:
+class _Node(Struct):
     """A container being read."""
 
     left: int

@@ -579,7 +579,7 @@ def _facts(walk: FileWalk) -> dict[str, FactValue]:
 
 def _take_over(path: Path, facts: dict[str, FactValue], source: str, number_of: Callable[[int], int]) -> None:
     """The new file is the same history: ids of entries, and links to them, go on meaning the same."""
-    recordings = (replace(one, first=number_of(one.first)) for one in recordings_among(facts.items()))
+    recordings = (msgspec.structs.replace(one, first=number_of(one.first)) for one in recordings_among(facts.items()))
     kept = {key: facts[key] for key in _KEPT if key in facts} | dict(map(row_of, recordings))
     with closing(connect_writer(path, synchronous="OFF")) as connection:
         layout = connection.layout

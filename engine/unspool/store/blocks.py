@@ -6,13 +6,13 @@ import sys
 import threading
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import accumulate, pairwise
 from operator import add
 from typing import Final
 
 import msgspec
 import zstandard
+from msgspec import Struct
 
 from unspool.codec.records import Record, RecordCodec
 from unspool.errors import CorruptHistory
@@ -271,8 +271,7 @@ def unpack_columns(first: int, data: bytes) -> PackedColumns:
     return columns
 
 
-@dataclass(frozen=True, slots=True)
-class BlockColumns:
+class BlockColumns(Struct, frozen=True):
     """The metadata of the entries of one block, as arrays.
 
     Attributes:

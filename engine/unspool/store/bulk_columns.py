@@ -6,7 +6,6 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate, chain, pairwise, repeat
 from operator import add
@@ -66,8 +65,7 @@ class Texts(msgspec.Struct, array_like=True):
     extras: msgspec.Raw
 
 
-@dataclass(frozen=True, slots=True)
-class SpanParts:
+class SpanParts(msgspec.Struct, frozen=True):
     """A span packed and compressed.
 
     Attributes:
@@ -164,8 +162,7 @@ def span_bitmap(blocks: Sequence[BlockColumns]) -> bytes:
     return bytes(bits)
 
 
-@dataclass(frozen=True, slots=True)
-class SpanNumbers:
+class SpanNumbers(msgspec.Struct, frozen=True):
     """The numbers of a span's entries; see `BlockColumns` for what they are."""
 
     times: array[int]
@@ -194,8 +191,7 @@ def unpack_span_numbers(first: int, count: int, data: bytes) -> SpanNumbers:
     return SpanNumbers(join_planes("q", plain[: 8 * count]), codecs, *counts)
 
 
-@dataclass(frozen=True, slots=True)
-class SpanPlaces:
+class SpanPlaces(msgspec.Struct, frozen=True):
     """The postings of a span, by atom.
 
     Attributes:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
 from typing import Any, Final, Protocol, runtime_checkable
+
+from msgspec import Struct
 
 from unspool.errors import ConfigError, EntryNotKept
 from unspool.store.layout import FactValue, FileConnection
@@ -40,8 +41,7 @@ _SPARE_SHARE: Final = 16
 """They are no larger a share of a bound by bytes either."""
 
 
-@dataclass(frozen=True, slots=True)
-class Keep:
+class Keep(Struct, frozen=True):
     """What is kept of a recording; where several bounds are given, all of them hold.
 
     Attributes:

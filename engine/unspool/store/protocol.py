@@ -5,10 +5,10 @@ from __future__ import annotations
 from array import array
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol, SupportsIndex, overload, runtime_checkable
 
 import msgspec
+from msgspec import Struct
 
 from unspool.codec.records import PackedRecords, Record, RecordCodec
 from unspool.model.entries import DELTA, KINDS, ChangeKind, Entry, EntryKind
@@ -43,8 +43,7 @@ class Draft(msgspec.Struct, frozen=True):
     part: Sequence[str] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RecordRun:
+class RecordRun(Struct, frozen=True):
     """Records in a row, the first of which is full.
 
     Attributes:

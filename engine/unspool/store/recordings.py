@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Protocol, runtime_checkable
 
 import msgspec
+from msgspec import Struct
 
 from unspool.codec.records import WIDTHS, Record, raw_items
 from unspool.errors import CorruptHistory
@@ -152,8 +152,7 @@ PREFIX: Final = "recording:"
 """Key in the table `meta`, followed by the number of the first entry that the settings apply to."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recording:
+class Recording(Struct, frozen=True):
     """Settings of a recorder, and from where on they apply.
 
     Attributes:
@@ -260,8 +259,7 @@ class End(StrEnum):
     """It does not say: its format does not, or what it says is damaged."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(Struct, frozen=True):
     """How a file ends.
 
     Attributes:

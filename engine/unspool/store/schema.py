@@ -16,7 +16,6 @@ comes and goes.
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import threading
 import time
@@ -343,7 +342,7 @@ def connect_writer(path: Path, *, synchronous: str, mode: int = PRIVATE, history
         # Before anything is written: a file that promises no safety from power cuts must not wait for the disk.
         connection.execute(f"PRAGMA synchronous = {synchronous}")
         if is_empty(connection):
-            _create(connection, history_id or secrets.token_hex(4))
+            _create(connection, history_id or os.urandom(4).hex())
         check_identity(connection, path)
         # Checkpoints belong to the background thread: an fsync must never stall the recording app.
         connection.execute("PRAGMA wal_autocheckpoint = 0")

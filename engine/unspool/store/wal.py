@@ -13,11 +13,12 @@ import sys
 from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from struct import Struct
 from typing import BinaryIO, Final
+
+import msgspec
 
 from unspool import system
 from unspool.errors import StorageFailed, UnreadableSource
@@ -49,8 +50,7 @@ class WalState(StrEnum):
     """Commits stand behind something that does not hold: SQLite leaves them out."""
 
 
-@dataclass(frozen=True, slots=True)
-class WalFrame:
+class WalFrame(msgspec.Struct, frozen=True):
     """One page as a transaction left it.
 
     Attributes:
@@ -66,8 +66,7 @@ class WalFrame:
     holds: bool
 
 
-@dataclass(frozen=True, slots=True)
-class WalScan:
+class WalScan(msgspec.Struct, frozen=True):
     """What a walk over a log found.
 
     Attributes:
@@ -170,8 +169,7 @@ def bytes_in_use(log: Path) -> int:
         return HEADER_BYTES + low * length
 
 
-@dataclass(frozen=True, slots=True)
-class _Layout:
+class _Layout(msgspec.Struct, frozen=True):
     """How frames lie in a log, and what the first one is held against."""
 
     page_size: int
@@ -334,8 +332,7 @@ _CHUNK: Final = 1 << 20
 _SMALLEST_PAGE: Final = 512
 
 
-@dataclass(frozen=True, slots=True)
-class KeptLog:
+class KeptLog(msgspec.Struct, frozen=True):
     """A damaged log that was kept.
 
     Attributes:

@@ -16,7 +16,6 @@ from unspool.errors import UnspoolError
 from unspool.model.entries import SourceLine
 from unspool.model.keys import Path
 from unspool_tui.actions import BY_ID, Action, Keymap
-from unspool_tui.first_run import CardView
 from unspool_tui.panes.detail import request_of
 from unspool_tui.panes.scene import Scene, full_ledger
 from unspool_tui.rendering.header import short_name
@@ -37,6 +36,7 @@ from unspool_tui.worker import QuestionKind, Reply, Worker
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
+    from unspool_tui.first_run import CardView
     from unspool_tui.session import PlaceRestorer
     from unspool_tui.shown_notes import NoteDesk
 

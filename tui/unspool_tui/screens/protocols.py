@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from msgspec import Struct
 from textual.app import App
@@ -12,15 +12,11 @@ from textual.geometry import Size
 from unspool.model.entries import SourceLine
 from unspool.model.keys import Path
 from unspool_tui.actions import Action, Keymap
-from unspool_tui.first_run import CardView
-from unspool_tui.linked import TabLink
-from unspool_tui.live_programs import AttachedProgram
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering.line import Pointed
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import Pump, SourceFollower
 from unspool_tui.screens.messages import MessageLog, Work
-from unspool_tui.shown_notes import NoteDesk
 from unspool_tui.source import NamedSource
 from unspool_tui.tabs import Tabs
 from unspool_tui.view.filters import Keep, Rows
@@ -28,6 +24,12 @@ from unspool_tui.view.model import Pane, RecordingProgram, View, Width
 from unspool_tui.widgets.panel import Panel, ScrollMemory
 from unspool_tui.widgets.timeline import TimelineView
 from unspool_tui.worker import QuestionKind, Reply, Worker
+
+if TYPE_CHECKING:
+    from unspool_tui.first_run import CardView
+    from unspool_tui.linked import TabLink
+    from unspool_tui.live_programs import AttachedProgram
+    from unspool_tui.shown_notes import NoteDesk
 
 Result = TypeVar("Result")
 
