@@ -29,6 +29,7 @@ pytestmark = [
 def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
     """Measured times that are always the same, so that pictures of them are."""
     monkeypatch.setattr(History, "rebuild_times_us", lambda self: [120.0] * 19 + [900.0])
+    monkeypatch.setattr("unspool.history.stats.cold_rebuild_us", lambda store, seq: 120.0)
     monkeypatch.setattr(History, "cache_stats", lambda self: CacheStats(26, 64, 96, 4, 0))
     monkeypatch.setattr(History, "file_bytes", lambda self: 65_536)
 

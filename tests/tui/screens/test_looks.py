@@ -77,6 +77,7 @@ def after(look: Look) -> Callable[[Pilot[None]], Awaitable[None]]:
 def _the_same_everywhere(shop_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "home", lambda: shop_file.parents[1])
     monkeypatch.setattr(questions, "simulate_all", lambda *asked: SIMULATION)
+    monkeypatch.setattr("unspool.history.stats.cold_rebuild_us", lambda store, seq: 120.0)
 
 
 @pytest.fixture(scope="session")
