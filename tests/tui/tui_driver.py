@@ -112,9 +112,10 @@ class Driver:
 
 
 @asynccontextmanager
-async def drive(app: UnspoolApp, size: tuple[int, int] = (120, 40)) -> AsyncIterator[Driver]:
-    """Run an app without a terminal."""
+async def drive(app: UnspoolApp, size: tuple[int, int] = (120, 40), *, settles: bool = True) -> AsyncIterator[Driver]:
+    """Run an app without a terminal; one that reads a large source does not come to rest before it is read."""
     async with app.run_test(size=size) as pilot:
         driver = Driver(app, pilot)
-        await driver.settle()
+        if settles:
+            await driver.settle()
         yield driver

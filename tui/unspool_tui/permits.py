@@ -54,7 +54,8 @@ REACHES: Final[Mapping[str, Reach]] = {
         fold unfold open toggle pane.next pane.prev pane.history pane.changes pane.inspect pane.stats pane.zoom
         inspect.mode changes.unchanged changes.words wrap history.gaps base.mark base.clear base.swap against
         search search.next search.prev filter bisect watch check bookmark bookmark.go note.list yank plot pin bytes simulate chains
-        tab.next tab.prev tab.go tab.compare tab.link palette help log reread copy escape
+        tab.next tab.prev tab.go tab.compare tab.link palette help log reread copy escape jump.row pane.results pane.wider pane.narrower
+        timeline timeline.in timeline.out timeline.whole timeline.axis timeline.part actions
         """,
     ),
     **_each(

@@ -102,7 +102,7 @@ async def test_every_place_tells_the_same_figures(source: Path) -> None:
     for line in (f"on disk  {size(disk)}", f"records  {size(records)}", f"as full  {size(whole)}, {times} than that"):
         assert line in printed
 
-    async with drive(make_app(open_history(source, follow=False), at=0), size=(140, 40)) as driver:
+    async with drive(make_app(open_history(source, follow=False), at=0), size=(140, 64)) as driver:
         await driver.until(lambda: driver.app.main.scene.ledger.ready)
         await driver.until(lambda: driver.view.total == facts["entries"])
         await driver.settle()

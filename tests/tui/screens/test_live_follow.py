@@ -11,6 +11,7 @@ from shop_files import START_NS
 from tui_driver import drive, make_app, open_file
 
 from support.exhausting import no_inotify_instances_here
+from support.keys import press_keys
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
 from unspool_tui.view.model import Pane
@@ -125,9 +126,9 @@ async def test_a_source_that_is_still_being_read_shows_how_far_and_escape_stops_
     path = tmp_path / "app.jsonl"
     path.write_text(_lines(0, 30_000))
     with open_history(path, wait=False) as history:
-        async with drive(make_app(history, follow=False)) as driver:
+        async with drive(make_app(history, follow=False), settles=False) as driver:
             await driver.until(lambda: history.progress.is_finished or "READING" in driver.line(0))
-            await driver.press("escape")
+            await press_keys(driver.pilot, "escape")
             await driver.until(lambda: history.progress.is_finished)
             await driver.until(lambda: "READING" not in driver.line(0))
             await driver.until(lambda: driver.view.total == len(history))

@@ -55,11 +55,10 @@ def finish(main: HistoryScreen, results: ResultList, said: str) -> None:
     results.said = said
     if not is_shown(main, results):
         return
+    main.apply(replace(main.view, dock=replace(main.view.dock, running=False)))
     if not len(results):
         leave(main)
-    else:
-        main.apply(replace(main.view, dock=replace(main.view.dock, running=False)))
-        main.repaint()
+    main.repaint()
 
 
 def stop_filling(main: HistoryScreen) -> None:
