@@ -57,7 +57,7 @@ DEMO: Final = Card(
     (
         (("check",), "finds where a total begins to be more than its items add up to."),
         (("open",), "on that finding goes there: a thing leaves a cart, and its total rises."),
-        (("step.prev", "step.next"), "show the moments around it. The mistake is in demo_bug.py, line 18."),
+        (("step.prev", "step.next"), "show the moments around it. The mistake is just above demo_bug.py:19."),
     ),
 )
 """For the demo with its planted mistake; it ends at the line that makes it."""

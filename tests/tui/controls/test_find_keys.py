@@ -10,6 +10,7 @@ from textual import events
 from tui_driver import drive, make_app, open_file
 
 from unspool.query.checkers import check
+from unspool_tui.demo_app import run_at_once
 from unspool_tui.view.model import Pane
 
 action = pytest.mark.action
@@ -213,6 +214,15 @@ async def test_checkers_tell_what_they_find_and_lead_there(tmp_path: Path) -> No
         await driver.press("g")
         await driver.press("enter")
         assert driver.view.head == first.seq
+
+
+async def test_a_finding_names_its_line_of_code(tmp_path: Path) -> None:
+    run_at_once(str(tmp_path / "shop.unspool"), rate=5, steps=120, seed=0, bug=True)
+    async with drive(make_app(open_file(tmp_path / "shop.unspool"), at=0), size=(100, 40)) as driver:
+        await driver.press("K")
+        await driver.until(lambda: "1 finding" in driver.text())
+        line = next(line for line in driver.panel(Pane.RESULTS).split("\n") if "#17 " in line)
+        assert "demo_bug.py:19" in line
 
 
 async def test_a_history_without_faults_is_said_to_have_none(tmp_path: Path) -> None:

@@ -50,6 +50,14 @@ def addresses(state: StateView) -> frozenset[tuple[Any, ...]]:
     return frozenset(first | {second.node(row).address for row in range(len(second))})
 
 
+@given(st.lists(texts, max_size=3), st.lists(texts, max_size=2), texts, widths)
+def test_what_is_drawn_acts_on_no_terminal_whoever_made_the_row(
+    left: list[str], right: list[str], title: str, width: int
+) -> None:
+    assert_harmless(Row(tuple((one, "text") for one in left), tuple((one, "dim") for one in right)), width)
+    assert_harmless(top_row(PaneFrame(0, title, more=((title, "dim"),)), UNICODE), width)
+
+
 @given(states, widths)
 def test_inspect_shows_any_state_harmlessly(state: dict[str, Any], width: int) -> None:
     view = state_of(state)

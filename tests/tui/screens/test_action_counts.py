@@ -39,6 +39,17 @@ async def test_actions_are_drawn_by_how_often_they_happened_and_enter_filters(
         assert driver.view.head == max(seq for seq, name in enumerate(actions) if name == "tick")
 
 
+async def test_actions_are_told_apart_on_a_narrow_screen(tmp_path: Path) -> None:
+    names = ["dana takes kettle", "dana takes tray"]
+    path = record(tmp_path / "narrow.unspool", [({"n": number}, names[number % 2]) for number in range(9)])
+    async with drive(make_app(open_file(path), at=0), (60, 16)) as driver:
+        await driver.press("a")
+        lines = [line for line in driver.text().split("\n") if "newest #" in line]
+        assert [next(name for name in names if name in line) for line in lines] == names
+        heading = next(line for line in driver.text().split("\n") if line.split() == ["entries", "action"])
+        assert heading.index("action") == lines[0].index("dana")
+
+
 async def test_the_count_goes_on_where_it_ended(tmp_path: Path) -> None:
     path = record(tmp_path / "many.unspool", [({"n": number}, f"step {number % 3}") for number in range(3_000)])
     async with drive(make_app(open_file(path), at=0)) as driver:

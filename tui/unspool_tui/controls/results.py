@@ -13,6 +13,7 @@ from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
 from unspool_tui import questions
 from unspool_tui.rendering import format_units
+from unspool_tui.rendering.labels import file_and_line
 from unspool_tui.screens.follower import after
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane
@@ -210,7 +211,9 @@ def _finding(found: CheckFinding) -> ResultRow:
     with suppress(UnspoolError):
         # The path of a finding may be a pattern, which stands nowhere.
         address = parse_path(found.path) if found.path else ()
-    who = "  ".join(part for part in (found.action, str(found.caller or "")) if part)
+    # The line in front: it is what is looked for, and a narrow list drops the end.
+    place = "" if found.caller is None else file_and_line(found.caller)
+    who = "  ".join(part for part in (place, found.action) if part)
     return ResultRow(found.seq, address, found.severity, "", f"{found.checker}: {found.message}", who)
 
 

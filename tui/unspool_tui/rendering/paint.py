@@ -13,7 +13,7 @@ from rich.segment import Segment
 from rich.style import Style
 from textual.strip import Strip
 
-from unspool_tui.rendering.line import ASCII, PLAIN, UNICODE, Glyphs, Row, crop_spans
+from unspool_tui.rendering.line import ASCII, PLAIN, UNICODE, Glyphs, Row, Spans, crop_spans, on_grid
 from unspool_tui.rendering.palette import MONOCHROME, Palette
 
 
@@ -52,8 +52,8 @@ def paint_framed(row: Row, width: int, pen: Pen, edges: tuple[tuple[str, str], t
 def segments(row: Row, width: int, pen: Pen) -> list[Segment]:
     """Return a row as segments that fill a width exactly; neighbours of one style are joined."""
     ellipsis, palette = pen.glyphs.ellipsis, pen.palette
-    right, right_width = crop_spans(row.right, width, ellipsis)
-    left, left_width = crop_spans(row.left, width - right_width - (1 if right else 0), ellipsis)
+    right, right_width = crop_spans(_harmless(row.right), width, ellipsis)
+    left, left_width = crop_spans(_harmless(row.left), width - right_width - (1 if right else 0), ellipsis)
     gap = width - left_width - right_width
     spans = (*left, (row.fill * gap, row.fill_style), *right)
     if pen.glyphs is ASCII:
@@ -73,6 +73,13 @@ def segments(row: Row, width: int, pen: Pen) -> list[Segment]:
     if pending:
         drawn.append(Segment(pending, pending_style))
     return drawn
+
+
+def _harmless(spans: Spans) -> Spans:
+    """Return spans without anything that acts on a terminal, also where whoever made the row left it in."""
+    if all(text.isprintable() for text, _ in spans):
+        return spans
+    return tuple((text if text.isprintable() else on_grid(text), name) for text, name in spans)
 
 
 _ATTRIBUTES: Final = (

@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 
 _COUNT_ROOM: Final = 9
 _BAR_ROOM: Final = 24
+_NARROW: Final = 72
+"""Cells of a page below which bars are short, so that actions can be told apart by their names."""
 UNNAMED: Final = "(no action)"
+
+
+def _bar_room(width: int) -> int:
+    return _BAR_ROOM if width >= _NARROW else _BAR_ROOM // 4
 
 
 class ActionsPage(Page):
@@ -72,14 +78,14 @@ class ActionsPage(Page):
         if index >= len(self._listed):
             return BLANK
         action, counted = self._listed[index]
-        most, glyphs = self._listed[0][1].count, self.pen.glyphs
-        filled = max(1, counted.count * _BAR_ROOM // most)
+        most, glyphs, room = self._listed[0][1].count, self.pen.glyphs, _bar_room(width)
+        filled = max(1, counted.count * room // most)
         named = on_grid(action[:200]) if action else UNNAMED
         left = (
             (f"{counted.count:>{_COUNT_ROOM},} ", "strong"),
             (glyphs.block * filled, "heat"),
-            (" " * (_BAR_ROOM - filled + 1), "text"),
-            (crop(named, max(10, width - _COUNT_ROOM - _BAR_ROOM - 20)), "text" if action else "faint"),
+            (" " * (room - filled + 1), "text"),
+            (crop(named, max(10, width - _COUNT_ROOM - room - 20)), "text" if action else "faint"),
         )
         return Row(left, ((f" {self._share(counted.count)}  newest #{counted.newest:,} ", "dim"),))
 
@@ -89,7 +95,7 @@ class ActionsPage(Page):
 
     def heading(self, width: int) -> Row:
         """See `Page.heading`."""
-        return Row(((f"{'entries':>{_COUNT_ROOM}} {'':<{_BAR_ROOM}} action", "faint"),), ground="bar")
+        return Row(((f" {'entries':>{_COUNT_ROOM}} {'':<{_bar_room(width)}} action", "faint"),), ground="bar")
 
     def told(self, width: int) -> list[Row]:
         """Return how many actions there are, and how far the count is."""

@@ -151,7 +151,7 @@ class WhyScreen(Page):
 
     def title_of_list(self) -> str:
         """See `Page.title_of_list`."""
-        return f"Why {format_path(self._address, root='')[-60:]} at #{self._head:,}"
+        return f"Why {on_grid(format_path(self._address, root='')[-60:])} at #{self._head:,}"
 
     def count(self) -> int:
         """See `Page.count`."""
