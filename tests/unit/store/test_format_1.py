@@ -1,4 +1,4 @@
-"""Files of the first format, frozen in `fixtures/format_1`, read for ever as what was recorded into them."""
+"""Frozen files of both formats, in `fixtures/`, read for ever as what was recorded into them; the first one has fewer checksums."""
 
 from __future__ import annotations
 
@@ -20,21 +20,22 @@ from unspool.store import FileStore
 from unspool.store.compacting import compact
 from unspool.store.protocol import HOLE
 
-FROZEN = Path(__file__).parents[3] / "fixtures" / "format_1"
-NAMES = sorted(path.stem for path in FROZEN.glob("*.unspool"))
+FROZEN = {number: Path(__file__).parents[3] / "fixtures" / f"format_{number}" for number in (1, 2)}
+FILES = [(number, path.stem) for number, folder in FROZEN.items() for path in sorted(folder.glob("*.unspool"))]
+of_every_file = pytest.mark.parametrize(("form", "name"), FILES)
 
 
-def thawed(name: str, folder: Path) -> Path:
-    """Copy a frozen file, since a reader may make side files beside it."""
+def thawed(name: str, folder: Path, number: int = 1) -> Path:
+    """Copy a frozen file of the format of that number, since a reader may make side files beside it."""
     for suffix in ("", "-wal"):
-        source = FROZEN / f"{name}.unspool{suffix}"
+        source = FROZEN[number] / f"{name}.unspool{suffix}"
         if source.exists():
             shutil.copyfile(source, folder / source.name)
     return folder / f"{name}.unspool"
 
 
-def expected(name: str) -> dict[str, Any]:
-    text = (FROZEN / f"{'closed' if name == 'compacted' else name}.json").read_text("ascii")
+def expected(name: str, number: int = 1) -> dict[str, Any]:
+    text = (FROZEN[number] / f"{'closed' if name == 'compacted' else name}.json").read_text("ascii")
     return json.loads(text)  # type: ignore[no-any-return]
 
 
@@ -60,12 +61,17 @@ def schema_of(path: Path) -> int:
 
 
 def test_every_kind_of_file_is_frozen() -> None:
-    assert NAMES == ["closed", "compacted", "killed", "odd", "sealed_and_killed"]
+    first = ["closed", "compacted", "killed", "odd", "sealed_and_killed"]
+    assert [name for number, name in FILES if number == 1] == first
+    assert [name for number, name in FILES if number == 2] == sorted([*first, "noted"])
+    for number, name in FILES:
+        # Where a file of SQLite says which format its owner gave it.
+        assert int.from_bytes((FROZEN[number] / f"{name}.unspool").read_bytes()[60:64]) == number, name
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_frozen_file_reads_as_it_was_recorded(tmp_path: Path, name: str) -> None:
-    path, answers = thawed(name, tmp_path), expected(name)
+@of_every_file
+def test_a_frozen_file_reads_as_it_was_recorded(tmp_path: Path, form: int, name: str) -> None:
+    path, answers = thawed(name, tmp_path, form), expected(name, form)
     with History(FileStore.open(path)) as history:
         assert isinstance(history.store, FileStore)
         assert history.store.history_id == answers["history_id"]
@@ -78,15 +84,15 @@ def test_a_frozen_file_reads_as_it_was_recorded(tmp_path: Path, name: str) -> No
             assert {atom: repr(history.value(seq, atom)) for atom in state} == {a: repr(v) for a, v in state.items()}
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_recorder_goes_on_with_a_frozen_file_in_its_format(tmp_path: Path, name: str) -> None:
-    path, answers = thawed(name, tmp_path), expected(name)
+@of_every_file
+def test_a_recorder_goes_on_with_a_frozen_file_in_its_format(tmp_path: Path, form: int, name: str) -> None:
+    path, answers = thawed(name, tmp_path, form), expected(name, form)
     count = len(answers["entries"])
     for number in range(2):
         with Recorder(path, on_error="raise") as recorder:
             for step in range(150):
                 recorder.record({"later": step, "run": number}, "on", timestamp_ns=step)
-        assert schema_of(path) == 1
+        assert schema_of(path) == form
     with History(FileStore.open(path)) as history:
         assert [told(history, seq) for seq in range(count)] == answers["entries"]
         assert [history.state(count + seq) for seq in range(300)] == [
@@ -95,9 +101,9 @@ def test_a_recorder_goes_on_with_a_frozen_file_in_its_format(tmp_path: Path, nam
     assert diagnose(path).readable == count + 300
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_frozen_file_is_compacted(tmp_path: Path, name: str) -> None:
-    path, answers = thawed(name, tmp_path), expected(name)
+@of_every_file
+def test_a_frozen_file_is_compacted(tmp_path: Path, form: int, name: str) -> None:
+    path, answers = thawed(name, tmp_path, form), expected(name, form)
     compact(path, tmp_path / "out.unspool")
     with History(FileStore.open(tmp_path / "out.unspool")) as history:
         assert [told(history, seq) for seq in range(len(history))] == answers["entries"]
