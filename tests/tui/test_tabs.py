@@ -151,6 +151,10 @@ async def test_a_refused_source_says_why_and_leaves_the_others_alone(two: tuple[
         await driver.press("H")
         assert "check the spelling" in " ".join(line[2:-1].strip() for line in driver.panel(Pane.CHANGES).split("\n"))
         assert "\x1b" not in driver.text()
+        # Nothing is to be waited for.
+        assert "this source cannot be shown" in driver.text()
+        assert "no entry can be read" in driver.text()
+        assert "waiting for the first entry" not in driver.text()
         await driver.press(
             *",.[]<>mdyE/\\", "escape", "enter", "space", "z", "z", "v", "u", "?", "escape", "!", "escape"
         )

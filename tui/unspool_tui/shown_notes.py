@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from unspool.errors import UnspoolError
 from unspool.model.keys import Path as Address
+from unspool_tui.rendering import format_units
 from unspool_tui.view.model import NoteMarks
 
 if TYPE_CHECKING:
@@ -136,7 +137,7 @@ class NoteDesk:
             from unspool.sources.written_notes import new_note  # read in the worker, which loads it too
 
             notes.add(*(new_note(self._history, seq, "", part=notes.part) for seq in wanted))
-            return f"{len(wanted)} bookmarks kept in {notes.place}"
+            return f"{format_units.count(len(wanted), 'bookmark')} kept in {notes.place}"
 
         self._waiting.append(keep)
 

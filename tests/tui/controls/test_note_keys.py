@@ -129,8 +129,10 @@ async def test_a_damaged_file_of_notes_is_told_and_left_alone(shop: Path) -> Non
 @action("bookmark.keep")
 async def test_bookmarks_are_kept_among_the_notes_when_asked_and_begin_the_next_look(shop: Path) -> None:
     async with drive(make_app(open_file(shop), at=2)) as driver:
-        await driver.press("b", ".", ".", "b", "ctrl+b")
-        await driver.until(beside(shop).exists)
+        await driver.press("b", "ctrl+b")
+        await driver.until(lambda: "1 bookmark kept in " in driver.text())
+        await driver.press(".", ".", "b", "ctrl+b")
+        await driver.until(lambda: "2 bookmarks kept in " in driver.text())
     assert kept(shop) == [(2, "", ""), (4, "", "")]
     async with drive(make_app(open_file(shop), at=0)) as driver:
         await driver.until(lambda: driver.view.bookmarks == (2, 4))

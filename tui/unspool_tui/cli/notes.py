@@ -25,6 +25,7 @@ from unspool_tui.cli.options import (
     source_of,
 )
 from unspool_tui.cli.output import Output
+from unspool_tui.rendering import format_units
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def notes_command(common: Common, removed: tuple[str, ...], keep_bookmarks: bool
         if keep_bookmarks:
             marks = [seq for seq in kept_bookmarks(common, history) if history.first <= seq < len(history)]
             kept = notes.add(*(new_note(history, seq, "", part=notes.part) for seq in marks))
-            _say(common, f"{len(kept)} bookmarks kept in {notes.place}")
+            _say(common, f"{format_units.count(len(kept), 'bookmark')} kept in {notes.place}")
         for note in gone:
             _say(common, f"removed {note.id} from entry {note.entry}: {note.text or 'a bookmark'}")
         read = notes.read()

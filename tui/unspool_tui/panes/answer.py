@@ -46,7 +46,7 @@ class EntryAnswer(Struct, frozen=True):
 
     Attributes:
         seq: its number; -1 where there is none.
-        action: why it happened; where nobody said, the change that tells most.
+        action: why it happened; where nobody said, the change that tells most; without an entry, why there is none.
         gap_ns: time since the entry before; None where there is none, or it is not known.
         since: that entry.
         caller: the line of code that recorded it; None where that was not kept.
@@ -102,7 +102,7 @@ def _brief(value: Value) -> str:
 def entry_line(told: EntryAnswer, width: int, glyphs: Glyphs) -> Row:
     """Return the line about the head: the file and line are never cut, the action is cut first."""
     if told.seq < 0:
-        return Row(((" no entry yet", "dim"),))
+        return Row(((f" {told.action or 'no entry yet'}", "dim"),))
     left: Spans = (
         (f" #{told.seq:,} ", "accent"),
         (on_grid(told.action[:_LONGEST_ACTION]) or "no action was recorded", "strong" if told.action else "faint"),

@@ -140,7 +140,7 @@ class Scene:
         """Return what is known of the head without waiting for its details."""
         head, columns = view.head, self.ledger.columns
         if not 0 <= head < view.total:
-            return EntryAnswer(-1)
+            return EntryAnswer(-1, "no entry can be read" if self.detail.problem else "no entry yet")
         detail = self.detail
         late = self.wants_detail(view)
         action = self.book.action(head) if late else detail.action

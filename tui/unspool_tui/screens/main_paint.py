@@ -248,7 +248,12 @@ class Painter:
         lanes = scene.lanes.lanes(view, scene.ledger, room)
         main.timeline.take_lines(height_for(main.size.height, room if scene.lanes.unranked else len(lanes)))
         main.timeline.show(
-            view, scene.ledger, scene.look.zone, lanes, lambda axis: scene.lanes.rows(lanes, axis, scene.ledger)
+            view,
+            scene.ledger,
+            scene.look.zone,
+            lanes,
+            lambda axis: scene.lanes.rows(lanes, axis, scene.ledger),
+            is_refused=bool(scene.detail.problem),
         )
         if not room or self._lanes_due or not scene.ledger.ready:
             return

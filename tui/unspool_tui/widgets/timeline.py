@@ -153,6 +153,8 @@ class TimelineView(LinesView):
         zone: dt.tzinfo | None,
         lanes: tuple[Lane, ...],
         known: Callable[[Axis], Sequence[LaneRow]],
+        *,
+        is_refused: bool = False,
     ) -> None:
         """Show a view.
 
@@ -162,12 +164,14 @@ class TimelineView(LinesView):
             zone: time zone of the axis.
             lanes: the lanes, from above.
             known: gives what is known of them along an axis.
+            is_refused: nothing is waited for where there is no entry: the source cannot be shown.
         """
         width, glyphs = self.columns, self.pen.glyphs
         self.lanes, self._lane_rows = lanes, ()
         if not view.total:
             self.axis = entry_axis(0, 0, 1)
-            self.show_rows([waiting_row("waiting for the first entry", width)])
+            told = "this source cannot be shown" if is_refused else "waiting for the first entry"
+            self.show_rows([waiting_row(told, width)])
             return
         if not ledger.ready:
             self.axis = entry_axis(view.first, view.total, span(width, self.height))
