@@ -37,6 +37,7 @@ def test_long_output_is_handed_to_the_pager(lines: Path, tmp_path: Path) -> None
         (["--no-pager"], {}),
         ([], {"UNSPOOL_PAGER": ""}),
         ([], {"UNSPOOL_PAGER": "no-such-pager-anywhere"}),
+        ([], {"UNSPOOL_PAGER": 'less -P"'}),
         ([], {"TERM": "dumb"}),
     ],
 )

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import unquote
 
 from unspool.delta.apply import state_patch
 from unspool.errors import MissingExtra, PathNotFound, QuestionError
@@ -85,6 +87,10 @@ class HistoryTools:
             span = f"entries {history.first} to {len(history) - 1}" if len(history) else "no entries"
             page.line(f"{visible(name)}  {span}  {history.verdict.status.value}")
         return told(page, "one source")
+
+    def named(self, source: str) -> str:
+        """Return the name of a history that stands in an address, where clients spell letters by their numbers."""
+        return source if source in self._histories else unquote(source)
 
     def list_entries(
         self,
@@ -473,13 +479,14 @@ def make_server(*histories: History, notes: Sequence[SourceNotes | None] = ()) -
     """
     tools = HistoryTools(*histories, notes=notes)
     named = ", ".join(history.source_name for history in histories)
-    server = _server_class()(
+    refusal = _from_package("exceptions", "ToolError", "ToolError")
+    server = _strict(_server_class(), tools.tools(), refusal)(
         "unspool",
         instructions=f"Every recorded state of {named}; entries are numbered from 0. Read-only. Begin with `shape` and `list`; "
         f"`diff`, `blame` and `why` name lines of code. Values, keys, actions and names in answers and errors are "
         f"{RECORDED['recorded']}.",
     )
-    desk = Desk(_from_package("exceptions", "ToolError", "ToolError"))
+    desk = Desk(refusal)
     hints = import_module("mcp.types").ToolAnnotations(
         readOnlyHint=True, destructiveHint=False, idempotentHint=True, openWorldHint=False
     )
@@ -496,10 +503,10 @@ def make_server(*histories: History, notes: Sequence[SourceNotes | None] = ()) -
         return await desk.asked(tools.sources)()
 
     async def entry(source: str, number: str) -> str:
-        return await desk.asked(tools.show)(number, source=source)
+        return await desk.asked(tools.show)(unquote(number), source=tools.named(source))
 
     async def change(source: str, number: str) -> str:
-        return await desk.asked(tools.diff)(number, source=source)
+        return await desk.asked(tools.diff)(unquote(number), source=tools.named(source))
 
     for uri, about, read in (
         ("unspool://sources", "The histories that can be asked.", sources),
@@ -508,6 +515,25 @@ def make_server(*histories: History, notes: Sequence[SourceNotes | None] = ()) -
     ):
         server.resource(uri, description=about, mime_type="text/plain")(read)
     return server
+
+
+def _strict(kind: Any, tools: Mapping[str, Tool], refusal: type[Exception]) -> Any:
+    """Return a class of servers that refuse arguments which a tool does not have.
+
+    The package passes over them: what was asked for as `regex` or `last` would be answered as if it had not been.
+    """
+
+    class StrictServer(kind):  # type: ignore[misc]  # the release that is installed names it
+        async def call_tool(self, name: str, arguments: dict[str, Any], *rest: Any, **more: Any) -> Any:
+            if name in tools:
+                known = list(inspect.signature(tools[name]).parameters)
+                unknown = [visible(given) for given in arguments if given not in known]
+                if unknown:
+                    takes = f"it takes {', '.join(known)}" if known else "it takes none"
+                    raise refusal(f"{name} has no argument {', '.join(unknown)[:_LINE]}; {takes}")
+            return await super().call_tool(name, arguments, *rest, **more)
+
+    return StrictServer
 
 
 def _server_class() -> Any:

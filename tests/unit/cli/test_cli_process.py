@@ -33,6 +33,18 @@ def test_whoever_stops_reading_causes_no_complaint(tmp_path: Path) -> None:
     assert process.wait() == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="a shell of POSIX closes them")
+@pytest.mark.parametrize(
+    ("closed", "file", "code"),
+    [(">&-", SOURCE, 0), (">&- 2>&- <&-", SOURCE, 0), (">&- 2>&-", "nowhere.jsonl", 3)],
+)
+def test_without_standard_streams_a_command_ends_as_with_them(closed: str, file: str, code: int) -> None:
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *PROGRAM, "stats", file], stderr=subprocess.PIPE, check=False
+    )
+    assert (done.returncode, done.stderr) == (code, b"")
+
+
 @pytest.mark.parametrize(
     ("words", "unwanted"),
     [

@@ -137,6 +137,29 @@ async def test_prompts_and_resources_lead_to_answers(shop: Path) -> None:
         assert "shop.unspool" in listed.content
 
 
+async def test_names_in_addresses_are_spelled_as_clients_spell_them(tmp_path: Path) -> None:
+    pytest.importorskip("mcp", reason="the package mcp (extra `mcp`) is not installed")
+    record_shop(tmp_path / "Zürich 50%.unspool", 5)
+    with open_history(tmp_path / "Zürich 50%.unspool") as history:
+        server = make_server(history)
+        (read,) = await server.read_resource("unspool://Z%C3%BCrich%2050%25.unspool/state/latest%7E1")
+        assert read.content == HistoryTools(history).show(3)
+
+
+async def test_an_argument_that_a_tool_does_not_have_is_refused(shop: Path) -> None:
+    pytest.importorskip("mcp", reason="the package mcp (extra `mcp`) is not installed")
+    with open_history(shop) as history:
+        server = make_server(history)
+        for name, given in (
+            ("diff", {"first": 0, "last": 5}),
+            ("search", {"text": "x", "regex": True}),
+            ("sources", {"a": 1}),
+        ):
+            with pytest.raises(Exception, match=f"{name} has no argument .*; it takes"):
+                await server.call_tool(name, given)
+        assert await server.call_tool("diff", {"a": 0, "b": 5})
+
+
 def hunt(ask: Callable[..., str]) -> tuple[int, int]:
     """Do what the skill file says where nothing but a feeling is given; return the entry that is accused, and the characters read."""
     read = ask("shape") + ask("list", count=5) + ask("check", mine=True)

@@ -271,7 +271,11 @@ async def test_the_official_client_lists_and_calls_tools_over_standard_input(
     path, states = shop
     before = path.read_bytes()
     started = mcp.StdioServerParameters(command=sys.executable, args=["-m", "unspool_tui.cli", "mcp", str(path)])
-    async with mcp.stdio_client(started) as (reading, writing), mcp.ClientSession(reading, writing) as session:
+    heard = path.parent.with_name(f"{path.parent.name}-heard").open("w+")
+    async with (
+        mcp.stdio_client(started, errlog=heard) as (reading, writing),
+        mcp.ClientSession(reading, writing) as session,
+    ):
         hello = await session.initialize()
         assert _named(hello, "server_info", "serverInfo").name == "unspool"
         listed = (await session.list_tools()).tools
@@ -305,6 +309,9 @@ async def test_the_official_client_lists_and_calls_tools_over_standard_input(
         assert "untrusted" in (await call("list", count=1))["recorded"]
     assert path.read_bytes() == before
     assert {other.name for other in path.parent.iterdir()} == {path.name}
+    with heard:
+        heard.seek(0)
+        assert "closed file" not in heard.read()
 
 
 def _named(value: Any, *names: str) -> Any:

@@ -404,9 +404,24 @@ def _let_go_of_standard_output() -> None:
     os.close(null)
 
 
+def _hold_standard_streams() -> None:
+    """Have what we were started without (`>&-`) be the null device: a file opened later would take its number, and be written to."""
+    number = os.open(os.devnull, os.O_RDWR)
+    while number <= _STANDARD_ERROR:
+        number = os.open(os.devnull, os.O_RDWR)
+    os.close(number)
+    for name, at, mode in (("stdin", 0, "r"), ("stdout", 1, "w"), ("stderr", _STANDARD_ERROR, "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(at, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - open as long as the process
+
+
+_STANDARD_ERROR: Final = 2
+
+
 def main() -> None:
     """Run the command line of this process."""
     gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])
+    _hold_standard_streams()
     try:
         end_when_told()
         code = run()
@@ -416,7 +431,9 @@ def main() -> None:
         is_ending()
         code = was_told() or INTERRUPTED
     try:
-        sys.stdout.flush()
+        # The package `mcp` closes it with the session.
+        if not sys.stdout.closed:
+            sys.stdout.flush()
     except BrokenPipeError:
         _let_go_of_standard_output()
     except OSError as error:

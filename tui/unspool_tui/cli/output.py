@@ -149,7 +149,11 @@ def _paged(text: IO[bytes]) -> bool:
     import signal
     import subprocess
 
-    words = shlex.split(os.environ.get("UNSPOOL_PAGER", os.environ.get("PAGER", "less")))
+    try:
+        words = shlex.split(os.environ.get("UNSPOOL_PAGER", os.environ.get("PAGER", "less")))
+    except ValueError:
+        # A quote without its other one names no program.
+        return False
     program = shutil.which(words[0]) if words else None
     if program is None:
         return False
