@@ -6,9 +6,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from functools import cached_property
-from itertools import accumulate, chain, pairwise, repeat
-from operator import add
+from itertools import accumulate, chain, repeat
+from operator import add, itemgetter
 from struct import Struct
 from typing import Final
 
@@ -270,21 +269,28 @@ class SpanColumns:
         if is_odd or self._offsets[-1] != len(self._places.places):
             raise damaged(first, "the parts of its span do not fit each other")
 
-    @cached_property
-    def _changed(self) -> array[int]:
-        """Postings of all entries in a row."""
-        places = self._places
-        starts = [0, *places.ends]
-        items = [
-            atom << KIND_BITS | place & _KIND_MASK
-            for atom, (start, stop) in zip(places.atoms, pairwise(starts), strict=True)
-            for place in places.places[start:stop]
-        ]
-        where = [place >> KIND_BITS for place in places.places]
+    def _changed(self, start: int, stop: int) -> array[int]:
+        """Return the postings in a row of the entries at `start` up to `stop`, counted within the span.
+
+        Raises:
+            CorruptHistory: they are not as many as its numbers say.
+        """
+        found: list[tuple[int, int]] = []
+        places, begin = self._places.places, 0
+        low, high = start << KIND_BITS, stop << KIND_BITS
+        for atom, end in zip(self._places.atoms, self._places.ends, strict=True):
+            # The places of an atom ascend: those of one block lie beside each other.
+            inside = places[bisect_left(places, low, begin, end) : bisect_left(places, high, begin, end)]
+            found += [(place >> KIND_BITS, atom << KIND_BITS | place & _KIND_MASK) for place in inside]
+            begin = end
         # Atoms come in the order of numbers, and a stable sort leaves them so within an entry.
-        changed = array("I", [items[at] for at in sorted(range(len(items)), key=where.__getitem__)])
+        changed = array("I", [item for _, item in sorted(found, key=itemgetter(0))])
         for at, packed in self._texts.order.items():
-            changed[self._offsets[at] : self._offsets[at + 1]] = unpack_postings(packed)
+            if start <= at < stop:
+                offset = self._offsets[start]
+                changed[self._offsets[at] - offset : self._offsets[at + 1] - offset] = unpack_postings(packed)
+        if len(changed) != self._offsets[stop] - self._offsets[start]:
+            raise damaged(self.first + start, "the parts of its span do not fit each other")
         return changed
 
     def block(self, first: int, count: int) -> BlockColumns:
@@ -309,7 +315,7 @@ class SpanColumns:
             first, numbers.times[start:stop], array("B", numbers.codecs[start:stop]), numbers.added[start:stop],
             numbers.modified[start:stop], numbers.deleted[start:stop], numbers.stored[start:stop],
             numbers.full[start:stop], self._texts.actions, self._action_of[start:stop],
-            self._changed[offsets[start] : offsets[stop]],
+            self._changed(start, stop),
             [offset - offsets[start] for offset in offsets[start : stop + 1]], extras,
         )  # fmt: skip
 
