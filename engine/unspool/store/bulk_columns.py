@@ -254,7 +254,7 @@ class SpanColumns:
         """
         self.first = first
         self._numbers = unpack_span_numbers(first, count, parts.numbers)
-        self._places = unpack_span_places(first, parts.places)
+        self.places = unpack_span_places(first, parts.places)
         self._texts = unpack_span_texts(first, parts.texts)
         numbers = self._numbers
         self._offsets = list(
@@ -266,7 +266,7 @@ class SpanColumns:
         except (ValueError, msgspec.MsgspecError) as error:
             raise damaged(first, str(error)) from None
         is_odd = len(self._action_of) != count or max(self._action_of, default=-1) >= len(self._texts.actions)
-        if is_odd or self._offsets[-1] != len(self._places.places):
+        if is_odd or self._offsets[-1] != len(self.places.places):
             raise damaged(first, "the parts of its span do not fit each other")
 
     def _changed(self, start: int, stop: int) -> array[int]:
@@ -276,9 +276,9 @@ class SpanColumns:
             CorruptHistory: they are not as many as its numbers say.
         """
         found: list[tuple[int, int]] = []
-        places, begin = self._places.places, 0
+        places, begin = self.places.places, 0
         low, high = start << KIND_BITS, stop << KIND_BITS
-        for atom, end in zip(self._places.atoms, self._places.ends, strict=True):
+        for atom, end in zip(self.places.atoms, self.places.ends, strict=True):
             # The places of an atom ascend: those of one block lie beside each other.
             inside = places[bisect_left(places, low, begin, end) : bisect_left(places, high, begin, end)]
             found += [(place >> KIND_BITS, atom << KIND_BITS | place & _KIND_MASK) for place in inside]

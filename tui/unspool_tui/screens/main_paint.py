@@ -35,8 +35,11 @@ _CALM_SECONDS: Final = 0.1
 """Between two heads while following; shorter gaps count as a rush."""
 LATE_SECONDS: Final = 0.08
 """A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
-_LOOK_BACK_SECONDS: Final = 0.002
-"""Time spent on finding last writers while painting; what is not found by then is left to the worker."""
+_LOOK_BACK_SECONDS: Final = 0.004
+"""Time spent on finding last writers while painting; what is not found by then is left to the worker.
+
+It costs less than the second frame that the worker's answer takes.
+"""
 
 
 def pane_classes(shown: Iterable[Pane]) -> list[str]:
