@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shop_files import START_NS
+from shop_files import START_NS, record
 from tui_driver import drive, make_app, open_file
 
 from unspool.recorder.recorder import Recorder
@@ -108,3 +108,15 @@ async def test_an_open_menu_says_when_a_key_is_not_its_own(shop_file: Path, open
         assert "does nothing" not in driver.text()
         await driver.press("f5", "escape", ".")
         assert driver.view.head == 101
+
+
+async def test_looking_again_tells_again_that_another_history_is_there(tmp_path: Path) -> None:
+    path, other = tmp_path / "a.unspool", tmp_path / "b.unspool"
+    record(path, [({"n": number}, "one") for number in range(3)])
+    record(other, [({"m": number}, "two") for number in range(5)])
+    async with drive(make_app(open_file(path), at=0)) as driver:
+        other.replace(path)
+        for _ in range(2):
+            driver.app.main.flash("said meanwhile")
+            await driver.press("r")
+            await driver.until(lambda: "another history has taken its place" in driver.line(-1))

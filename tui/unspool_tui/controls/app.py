@@ -206,7 +206,7 @@ def show_log(main: HistoryScreen) -> None:
 def reread(main: HistoryScreen) -> None:
     """Look for new entries now."""
     before = main.view.total
-    main.follower.look()
+    main.follower.look(asked=True)
     main.flash(f"looking for new entries after #{before - 1}" if before else "looking for entries")
 
 

@@ -380,8 +380,14 @@ class SourceFollower:
         if not self._rhythm.is_looking:
             self.look()
 
-    def look(self) -> None:
-        """Ask the history for new entries."""
+    def look(self, *, asked: bool = False) -> None:
+        """Ask the history for new entries.
+
+        Args:
+            asked: a person wants to know: why it does not succeed is told again.
+        """
+        if asked:
+            self._told_failure = ""
         self._call_off()
         self._rhythm.begin(monotonic())
         spent = process_time()
