@@ -14,7 +14,7 @@ from unspool import Recorder, open_history
 from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool.store import writer
 
-_ROOMS: Final = ("/unspool/recorder/", "/unspool/store/writer.py", "/unspool/store/sealer.py")
+_ROOMS: Final = ("/unspool/recorder/", "/unspool/store/writer.py", "/unspool/store/sealing.py")
 _MOST_LINES: Final = 400
 _INTERRUPTED: Final = 9
 """The call that Ctrl-C ends: it asks for a block to be sealed."""

@@ -39,7 +39,7 @@ _TABLES: Final = """
 CREATE SCHEMA IF NOT EXISTS unspool;
 CREATE TABLE IF NOT EXISTS unspool.fact(key text PRIMARY KEY, value bigint NOT NULL);
 CREATE TABLE IF NOT EXISTS unspool.history(
-    id integer GENERATED ALWAYS AS IDENTITY_KEY PRIMARY KEY, name text NOT NULL UNIQUE, history_id text NOT NULL,
+    id integer GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL UNIQUE, history_id text NOT NULL,
     created_ns bigint NOT NULL);
 CREATE TABLE IF NOT EXISTS unspool.atom(
     history integer NOT NULL REFERENCES unspool.history ON DELETE CASCADE, id integer NOT NULL, name bytea NOT NULL,
