@@ -17,11 +17,14 @@ from looks_scenes import candidate
 from shop_files import START_NS, record
 from tui_driver import drive, make_app, open_file
 
+from unspool.codec.strategies import ChainLimits
 from unspool.history.verdict import Problem, Verdict, VerdictStatus
+from unspool.query.chain_table import ChainFigures, ChainHealth
 from unspool_tui.actions import Keymap
 from unspool_tui.controls.app import help_rows
 from unspool_tui.panes.changes import problem_rows
-from unspool_tui.rendering.chain_lines import Chain, chain_row, finding_rows
+from unspool_tui.rendering.chain_lines import chain_row, finding_rows
+from unspool_tui.rendering.chain_wall import figures_row, verdict_row
 from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import ASCII, UNICODE, width_of, wrap_words
 from unspool_tui.screens.disk_usage import advice_rows, candidate_row, scatter_rows
@@ -38,8 +41,24 @@ numbers = st.one_of(st.none(), st.floats(allow_nan=False, allow_infinity=False),
 def test_what_the_doctor_finds_is_inert(place: str, words: str, width: int) -> None:
     for row in finding_rows("error", place, words, words, width, UNICODE):
         assert_harmless(row, width)
-    chain = Chain(0, 10**9, 5, 3e18, 10**12, 0, 5, 10, "damaged", "broken", words)
-    assert_harmless(chain_row(chain, width, ASCII), width)
+    chain = ChainFigures(
+        0,
+        10**9,
+        5,
+        3 * 10**18,
+        10**12,
+        0,
+        ChainLimits(10, None, None),
+        0.5,
+        0,
+        0,
+        ChainHealth.BROKEN,
+        True,
+        True,
+        words,
+    )
+    for row in (chain_row(chain, width, ASCII), figures_row(chain), verdict_row(chain, ASCII)):
+        assert_harmless(row, width)
     for row in problem_rows(words, width, UNICODE):
         assert_harmless(row, width)
 

@@ -14,7 +14,7 @@ import pytest
 from unspool import Recorder
 from unspool.store.file import FileStore
 
-ROOM = str(Path("unspool", "store", "layout.py"))
+ROOM = str(Path("unspool", "store", "schema.py"))
 
 
 def interrupted(call: Callable[[], object], at: int) -> bool:
