@@ -57,7 +57,7 @@ LOOKS = {
     "watches": Look(
         ("=", *_typed("requests > `120`"), "enter", "=", *_typed("$.requests"), "enter", "", "see:since #"), 150
     ),
-    "lanes": Look((*_NUMBER, "P", "2", "g", "P", ""), 0),
+    "lanes": Look((*_NUMBER, "", "P", "", "2", "g", "", "P", ""), 0),
     "messages": Look(("b", ".", "m", "M", "M", "!")),
     "chains": Look(("c",)),
     "chains examined": Look(_EXAMINED),

@@ -53,6 +53,16 @@ def steady(path: Path, **options: Any) -> UnspoolApp:
     return app
 
 
+async def _from_the_top(driver: Driver) -> None:
+    """Scroll every list to where it stands for who comes from its top: else it tells how high it was when the head came there."""
+    await driver.settle()
+    if driver.app.screen is driver.app.main:
+        for panel in driver.app.main.panels.values():
+            panel.top = 0
+        driver.app.main.repaint()
+        await driver.settle()
+
+
 async def _see(driver: Driver, text: str) -> None:
     await driver.until(lambda: text in driver.text())
 
@@ -62,13 +72,13 @@ def after(look: Look) -> Callable[[Pilot[None]], Awaitable[None]]:
 
     async def run(pilot: Pilot[None]) -> None:
         driver = Driver(pilot.app, pilot)  # type: ignore[arg-type]
-        await driver.settle()
+        await _from_the_top(driver)
         for key in look.keys:
             if key.startswith("see:"):
                 await _see(driver, key.removeprefix("see:"))
             else:
                 await (driver.press(key) if key else driver.settle())
-        await driver.settle()
+        await _from_the_top(driver)
 
     return run
 
