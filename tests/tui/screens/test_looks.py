@@ -72,8 +72,8 @@ def after(look: Look) -> Callable[[Pilot[None]], Awaitable[None]]:
 
     async def run(pilot: Pilot[None]) -> None:
         driver = Driver(pilot.app, pilot)  # type: ignore[arg-type]
-        await _from_the_top(driver)
         for key in look.keys:
+            await _from_the_top(driver)
             if key.startswith("see:"):
                 await _see(driver, key.removeprefix("see:"))
             else:
