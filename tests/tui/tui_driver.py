@@ -114,8 +114,14 @@ class Driver:
 @asynccontextmanager
 async def drive(app: UnspoolApp, size: tuple[int, int] = (120, 40), *, settles: bool = True) -> AsyncIterator[Driver]:
     """Run an app without a terminal; one that reads a large source does not come to rest before it is read."""
-    async with app.run_test(size=size) as pilot:
-        driver = Driver(app, pilot)
-        if settles:
-            await driver.settle()
-        yield driver
+    try:
+        async with app.run_test(size=size) as pilot:
+            driver = Driver(app, pilot)
+            if settles:
+                await driver.settle()
+            yield driver
+    finally:
+        # The process of an app ends with it; this one goes on, and would run out of descriptors.
+        for tab in app.tabs.all:
+            if tab.history is not None:
+                tab.history.close()

@@ -479,8 +479,9 @@ def make_server(*histories: History, notes: Sequence[SourceNotes | None] = ()) -
     """
     tools = HistoryTools(*histories, notes=notes)
     named = ", ".join(history.source_name for history in histories)
+    server_class = _server_class()
     refusal = _from_package("exceptions", "ToolError", "ToolError")
-    server = _strict(_server_class(), tools.tools(), refusal)(
+    server = _strict(server_class, tools.tools(), refusal)(
         "unspool",
         instructions=f"Every recorded state of {named}; entries are numbered from 0. Read-only. Begin with `shape` and `list`; "
         f"`diff`, `blame` and `why` name lines of code. Values, keys, actions and names in answers and errors are "

@@ -138,8 +138,10 @@ async def test_a_tab_that_was_refused_for_want_of_a_choice_can_still_be_chosen_f
     async with drive(app) as driver:
         await driver.until(lambda: bool(app.tabs.all[1].error))
         await driver.press("L")
-        assert "order=little" in driver.panel(Pane.CHANGES)
-        await driver.press("O", "2")
+        await driver.until(lambda: "order=little" in driver.panel(Pane.CHANGES))
+        await driver.press("O")
+        await driver.until(lambda: driver.app.screen is not driver.app.main)
+        await driver.press("2")
         await shows(driver, 1)
 
 

@@ -170,10 +170,12 @@ class Control:
             self._detach()
             return
         if kind == "jump":
-            session.link.send(answer | self._jump(message))
+            answer |= self._jump(message)
             if self._has_jumped:
+                # It was sent before the entry of the jump.
                 self._has_jumped = False
-                self._in_turn(session.emit_jump)
+            else:
+                session.link.send(answer)
             return
         if not session.enter(is_planned=True):
             return
@@ -192,13 +194,6 @@ class Control:
         finally:
             session.leave()
         session.link.send(answer)
-
-    def _in_turn(self, call: Callable[[], None]) -> None:
-        if self._session.enter(is_planned=True):
-            try:
-                call()
-            finally:
-                self._session.leave()
 
     # Travel.
 
@@ -261,7 +256,11 @@ class Control:
             session.follow_from(seq)
         self._has_jumped = True
         took = round((time.perf_counter() - began) * 1000, 3)
-        return None, {"ms": took, **plan.report.message()}
+        answer = {"ms": took, **plan.report.message()}
+        session.link.send({"m": "done", "id": message.get("id"), "ok": True, **answer})
+        # Before anything else runs: an entry between would hold what was put back in one place and what was there in another.
+        session.emit_jump()
+        return None, answer
 
     def _busy_place(self) -> Place | None:
         """Return where a thread is in the middle of something: below a loop of the project, or what its loop called."""
