@@ -57,12 +57,11 @@ async def test_the_copy_menu_copies_value_key_path_jq_state_and_link(shop_file: 
 
 
 async def test_the_copied_command_opens_at_the_same_value(shop_file: Path, clipboard: list[str]) -> None:
-    history = open_file(shop_file)
-    async with drive(make_app(history, at=100)) as driver:
+    async with drive(make_app(open_file(shop_file), at=100)) as driver:
         await _select(driver, "catalog", "sku-1", "name")
         await driver.press("y", "l")
     *_, at, _, address = shlex.split(clipboard[-1])
-    async with drive(make_app(history, at=int(at), select=parse_path(address)), size=(80, 24)) as driver:
+    async with drive(make_app(open_file(shop_file), at=int(at), select=parse_path(address)), size=(80, 24)) as driver:
         assert (driver.view.head, driver.view.selected) == (100, ("catalog", "sku-1", "name"))
         assert '"Rye bread"' in driver.panel(Pane.INSPECT)
 
