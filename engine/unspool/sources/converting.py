@@ -13,7 +13,7 @@ from unspool.errors import EntryDropped, UnreadableSource
 from unspool.files import whole_file
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
-from unspool.model.entries import HOLE_ATOM, EntryKind
+from unspool.model.entries import HOLE_ATOM, Entry, EntryKind
 from unspool.model.values import State
 from unspool.query.doctor.blocks import DOUBT_META
 from unspool.recorder.recorder import Recorder
@@ -137,33 +137,42 @@ def _copy(history: History, recorder: Recorder, progress: Callable[[int, int], N
     for entry in history:
         if progress is not None:
             progress(entry.seq, total)
-        before = _copy_entry(history, recorder, entry.seq, before)
+        before = copy_entry(history, recorder, entry, history.first, before)
     return Converted(len(history) - history.first, history.verdict)
 
 
-def _copy_entry(history: History, recorder: Recorder, seq: int, before: State) -> State:
-    """Write one entry, and return the state there; a hole stands for one that never arrived."""
-    entry = history[seq]
+def copy_entry(history: History, recorder: Recorder, entry: Entry, first: int, before: State) -> State:
+    """Write one entry into another history under its number, and return the state there.
+
+    Args:
+        history: where its state is; a hole stands for one that never arrived.
+        recorder: what writes the other history.
+        entry: the entry, as it is to be written.
+        first: the first entry of the other history; an entry that followed one before that is doubted.
+        before: the state of the entry that was written before it.
+    """
     if entry.kind is EntryKind.NOTE:
         recorder.put_note(
             entry.action, entry.meta, None, timestamp_ns=entry.timestamp_ns, entry_id=entry.id, is_short=False
         )
         return before
-    forks = entry.parent_seq is not None and entry.parent_seq != seq - 1
     try:
-        state = history.state(seq)
+        state = history.state(entry.seq)
     except EntryDropped as gap:
-        state = {**before, HOLE_ATOM: {"lost entry": seq, "why": gap.why}}
+        state = {**before, HOLE_ATOM: {"lost entry": entry.seq, "why": gap.why}}
     meta = dict(entry.meta)
-    if entry.parent_seq is None and seq > history.first:
-        meta.setdefault(DOUBT_META, "it followed an entry that was dropped, and not the one before it")
+    parent = entry.parent_seq
+    is_there = parent is not None and parent >= first
+    if not is_there and entry.seq > first:
+        followed = "an entry that was dropped" if parent is None else f"entry {parent}, which was not shared"
+        meta.setdefault(DOUBT_META, f"it followed {followed}, and not the one before it")
     recorder.record(
         state,
         entry.action,
         timestamp_ns=entry.timestamp_ns,
         meta=meta or None,
         entry_id=entry.id,
-        parent_seq=entry.parent_seq if forks else None,
+        parent_seq=parent if is_there and parent != entry.seq - 1 else None,
         part=entry.part,
     )
     state.pop(HOLE_ATOM, None)

@@ -14,17 +14,17 @@ from typing import Final
 from msgspec.structs import replace
 
 from unspool.delta.structural import Identity
-from unspool.errors import CorruptHistory, EntryDropped, UnreadableSource
+from unspool.errors import CorruptHistory, UnreadableSource
 from unspool.files import whole_file
 from unspool.history.history import History
 from unspool.model.encoding import encode
-from unspool.model.entries import HOLE_ATOM, Entry, EntryKind
+from unspool.model.entries import Entry
 from unspool.model.keys import Step, format_path
 from unspool.model.values import State, Value, walk
 from unspool.model.wire import decode
-from unspool.query.doctor.blocks import DOUBT_META
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import Redaction
+from unspool.sources.converting import copy_entry
 from unspool.sources.written_notes import PlacedNote, WrittenNote, kept_text
 from unspool.store.file import FileStore
 from unspool.store.keeping import SHARED
@@ -100,35 +100,7 @@ def _copy(
         if progress is not None:
             progress(seq - first, last + 1 - first)
         entry = history[seq] if cleaner is None else cleaner.entry(history[seq])
-        if entry.kind is EntryKind.NOTE:
-            recorder.put_note(
-                entry.action, entry.meta, None, timestamp_ns=entry.timestamp_ns, entry_id=entry.id, is_short=False
-            )
-            continue
-        before = _copy_state(history, recorder, entry, first, before)
-
-
-def _copy_state(history: History, recorder: Recorder, entry: Entry, first: int, before: State) -> State:
-    try:
-        state = history.state(entry.seq)
-    except EntryDropped as gap:
-        state = {**before, HOLE_ATOM: {"lost entry": entry.seq, "why": gap.why}}
-    meta = dict(entry.meta)
-    parent = entry.parent_seq
-    if parent is not None and parent < first < entry.seq:
-        meta.setdefault(DOUBT_META, f"it followed entry {parent}, which was not shared, and not the one before it")
-        parent = None
-    recorder.record(
-        state,
-        entry.action,
-        timestamp_ns=entry.timestamp_ns,
-        meta=meta or None,
-        entry_id=entry.id,
-        parent_seq=parent if parent is not None and first <= parent != entry.seq - 1 else None,
-        part=entry.part,
-    )
-    state.pop(HOLE_ATOM, None)
-    return state
+        before = copy_entry(history, recorder, entry, first, before)
 
 
 class _Cleaner:

@@ -190,3 +190,20 @@ def test_a_note_on_an_entry_that_never_arrived_comes_along(tmp_path: Path) -> No
     with open_history(out) as history:
         assert history.state(5) == {"password": "[redacted]", "n": 5}
         assert "the disk was full" in str(history.state(LOST))
+
+
+def test_an_entry_that_followed_a_dropped_one_is_doubted_when_it_is_shared(tmp_path: Path) -> None:
+    path = tmp_path / "bounded.unspool"
+    with Recorder(path, keep=40, on_error="raise") as recorder:
+        for number in range(300):
+            parent = number - 30 if number >= 30 and number % 5 == 0 else None
+            recorder.record({"n": number}, action=f"step {number}", parent_seq=parent)
+    with open_history(path) as history:
+        first, last = history.first, len(history) - 1
+        orphans = [seq for seq in range(first + 1, last + 1) if history[seq].parent_seq is None]
+    assert orphans
+    assert run(["share", str(path), str(tmp_path / "part.unspool"), "--range", f"{first}..{last}", "-q"]) == 0
+    with open_history(tmp_path / "part.unspool") as part:
+        for seq in orphans:
+            assert part.state(seq) == {"n": seq}
+            assert "followed an entry that was dropped" in str(dict(part[seq].meta))
