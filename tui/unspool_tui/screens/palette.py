@@ -302,14 +302,20 @@ class CommandPalette(Modal[PaletteTarget]):
             or (at.kind is TargetKind.COMMAND and typed.lower() in _COMMAND_NAMES)
             or not typed
             or self._moved
+            or self._names_dropped()
         )
         if named or self._knows_enough():
             self._choose(self._cursor)
         else:
             self._entered = True
 
+    def _names_dropped(self) -> bool:
+        """Whether the number of an entry is typed that is not kept: that is refused, and no name that is like it is meant."""
+        typed = self._typed.strip()
+        return typed.isdecimal() and len(typed) < 19 and int(typed) < self._main.view.first and not self._moved
+
     def _choose(self, row: int) -> None:
-        if row < len(self._found):
+        if row < len(self._found) and not self._names_dropped():
             self.dismiss(self._found[row])
         else:
             self.dismiss(PaletteTarget(TargetKind.ENTRY, self._typed.strip()))
@@ -327,6 +333,7 @@ class CommandPalette(Modal[PaletteTarget]):
     @on(Framed.Clicked)
     def _clicked(self, message: Framed.Clicked) -> None:
         if message.row >= 0:
+            self._moved = True
             self._choose(message.row)
 
     @on(Framed.Wheeled)
