@@ -225,7 +225,7 @@ def _compacted(folder: Path, told: Told) -> tuple[str, Told]:
 
 
 def _converted(folder: Path, told: Told) -> tuple[str, Told]:
-    from unspool.sources.converting import convert
+    from unspool.sources.copying import convert
     from unspool.sources.foreign import Reading
 
     source, _ = _native(folder, told)

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.history.verdict import Problem
     from unspool.query.bisect import Flip
-    from unspool.query.chain_projection import Alternative
     from unspool.query.chain_table import ChainTable
     from unspool.query.checkers import CheckReport
     from unspool.query.compare import Divergence
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from unspool.query.findings import CheckFinding
     from unspool.query.path_writes import PathWrite
     from unspool.query.repair import RepairReport
-    from unspool.query.simulator import Simulation
+    from unspool.query.simulator import Alternative, Simulation
     from unspool.query.why import Why
 
 EARLIER: Final = 4
@@ -307,7 +306,7 @@ def chain_table(history: History) -> ChainTable:
 
 def other_rule(history: History, rule: str, table: ChainTable, cancelled: Cancelled) -> Callable[[], Alternative]:
     """Return what works out what another rule would make of the chains of a table; safe in the worker."""
-    from unspool.query.chain_projection import alternative  # loaded with the first such question
+    from unspool.query.simulator import alternative  # loaded with the first such question
 
     now, chains = table.newest_rule, len(table)
     return lambda: alternative(history, rule, now=now, chains=chains, cancelled=cancelled)
@@ -315,7 +314,7 @@ def other_rule(history: History, rule: str, table: ChainTable, cancelled: Cancel
 
 def other_rules(table: ChainTable) -> list[str]:
     """Return the rules that may be compared with the one of a table."""
-    from unspool.query.chain_projection import ALTERNATIVES  # loaded with the first such question
+    from unspool.query.simulator import ALTERNATIVES  # loaded with the first such question
 
     return [rule for rule in ALTERNATIVES if rule != table.newest_rule]
 

@@ -142,7 +142,7 @@ class NamedSource(Struct, frozen=True):
 
     def is_cheap(self) -> bool:
         """Whether it may be opened before anyone looks at it: it is small, or what is missed would be lost."""
-        from unspool.sources.native import is_native  # the command line names sources before it opens any
+        from unspool.opened import is_native  # the command line names sources before it opens any
 
         if self.name.startswith((_GIT, _MERGE)) or is_postgres(self.name):
             return False

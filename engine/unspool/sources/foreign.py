@@ -21,7 +21,7 @@ from unspool.errors import ConfigError, LimitExceeded, UnreadableSource, Unspool
 from unspool.files import ScratchFolder, create_private
 from unspool.history.verdict import COMPLETE, Feeder
 from unspool.model.addresses import is_postgres
-from unspool.opened import OpenHistory
+from unspool.opened import OpenHistory, is_native, open_native
 from unspool.recorder.recorder import Recorder
 from unspool.sources.documents import DOCUMENT_KINDS
 from unspool.sources.entries import GIT_PREFIX, MERGE_PREFIX, STANDARD_INPUT, Reader, Reading
@@ -30,7 +30,6 @@ from unspool.sources.formats.directory import DirectoryReader
 from unspool.sources.formats.merged import OpenPart, merged_choices, open_merged
 from unspool.sources.formats.rewritten import SETTLE_NS, SavesReader
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.native import is_native, open_native
 from unspool.sources.probe import MANY, Choice, Choices, Probe, SourceShape
 from unspool.sources.registry import GIT, MERGED, NATIVE, Format, check_parts, detect, format_named
 from unspool.sources.sqlite_files import side_files
@@ -299,8 +298,7 @@ def _git(source: str, reading: Reading) -> Selected:
         raise ConfigError(f"a git history is read as git; leave --format {reading.format} out")
     check_parts(GIT, reading.select)
     # Starting git takes time that only this format needs.
-    from unspool.sources.formats.git_commands import parse_git_target
-    from unspool.sources.formats.git_history import open_git
+    from unspool.sources.formats.git import open_git, parse_git_target
 
     target = parse_git_target(source)
     return Selected(target.name, open_git(target, reading.limits))

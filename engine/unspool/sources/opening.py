@@ -10,8 +10,7 @@ from unspool.delta.identity import canonical_identity
 from unspool.model.addresses import is_postgres
 from unspool.model.limits import Limits, asked_for
 from unspool.model.paths import parse_path
-from unspool.opened import OpenHistory
-from unspool.sources.native import NATIVE_NAMES, is_native, open_native
+from unspool.opened import NATIVE_NAMES, OpenHistory, is_native, open_native
 
 
 def open_history(

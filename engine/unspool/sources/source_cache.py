@@ -166,7 +166,7 @@ def _of_git(source: str, reading: Reading) -> Fingerprint | None:
     from shutil import which
 
     # Starting git takes time that only this format needs.
-    from unspool.sources.formats.git_commands import Repository, folder_and_rest, revisions_in
+    from unspool.sources.formats.git import Repository, folder_and_rest, revisions_in
 
     folder, rest = folder_and_rest(source)
     repository = Repository(folder)

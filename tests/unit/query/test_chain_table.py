@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from unspool import Recorder, open_history
 from unspool.codec.records import RecordCodec
 from unspool.model.entries import DELTA, FULL, NOTE
-from unspool.query.chain_projection import alternative, starts_by
 from unspool.query.chain_table import ChainHealth, ChainTable
 from unspool.query.doctor.chains import rules_of, rules_of_history
 from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.lineage import forks as forks_of
+from unspool.query.simulator import alternative, starts_by
 from unspool.store.protocol import HOLE, Columns
 
 _KINDS = st.lists(

@@ -20,7 +20,7 @@ from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.path_writes import all_writes, next_write
 from unspool.query.search import HitKind, search
 from unspool.recorder import Recorder
-from unspool.sources.converting import convert
+from unspool.sources.copying import convert
 from unspool.sources.entries import Reading
 from unspool.sources.exports import export_lines
 from unspool.sources.opening import open_history

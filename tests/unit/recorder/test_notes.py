@@ -26,7 +26,7 @@ from unspool.query.repair import repair
 from unspool.query.search import search
 from unspool.recorder import Recorder
 from unspool.recorder.troubles import EntrySkipped
-from unspool.sources.converting import convert
+from unspool.sources.copying import convert
 from unspool.sources.entries import Reading
 from unspool.sources.exports import export_lines, losses
 from unspool.store import FileStore, MemoryStore, layout_2

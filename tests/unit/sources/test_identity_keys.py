@@ -16,7 +16,7 @@ from unspool.model.entries import OpKind
 from unspool.query.blame import blame
 from unspool.query.entry_names import unmatched
 from unspool.query.repair import repair
-from unspool.sources.converting import convert
+from unspool.sources.copying import convert
 from unspool.sources.entries import Reading
 from unspool.store.compacting import compact
 from unspool.store.schema import connect_writer

@@ -18,7 +18,7 @@ from unspool.errors import EntryDropped
 from unspool.history import History
 from unspool.model.values import Unrepresentable
 from unspool.recorder import Redaction
-from unspool.sources.sharing import share
+from unspool.sources.copying import share
 from unspool.sources.written_notes import PlacedNote, WrittenNote
 from unspool.store import MemoryStore
 from unspool.store.protocol import RecordRun

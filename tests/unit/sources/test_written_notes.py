@@ -19,7 +19,7 @@ from unspool.errors import ConfigError, HistoryLocked, StorageFailed, Unreadable
 from unspool.model.limits import Limits, use
 from unspool.query.repair import repair
 from unspool.sources import written_notes
-from unspool.sources.converting import convert
+from unspool.sources.copying import convert
 from unspool.sources.entries import Reading
 from unspool.sources.exports import ExportOptions, export_lines
 from unspool.sources.written_notes import (

@@ -21,7 +21,7 @@ from unspool.history.history import Contexts
 from unspool.history.stats import Health
 from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.repair import repair
-from unspool.sources.converting import convert
+from unspool.sources.copying import convert
 from unspool.sources.foreign import Reading
 from unspool.store import layout_2
 from unspool.store.compacting import compact, vacuum

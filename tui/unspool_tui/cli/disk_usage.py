@@ -205,7 +205,7 @@ def refuse_foreign(file: Path) -> None:
     Raises:
         UnreadableSource: it is missing, or of another format.
     """
-    from unspool.sources.native import is_native  # loaded by the one command that needs it
+    from unspool.opened import is_native  # loaded by the one command that needs it
 
     if not file.exists():
         raise UnreadableSource(f"{file}: no such file; check the spelling of the path")

@@ -115,7 +115,7 @@ def _print_cross_check(out: Output, crossed: CrossCheck) -> None:
 @contextmanager
 def _patient(common: Common) -> Iterator[str | History]:
     """Give what is to be examined: a damaged native file may not open as a history and can be examined all the same."""
-    from unspool.sources.native import is_native, was_native  # loaded by the one command that needs it
+    from unspool.opened import is_native, was_native  # loaded by the one command that needs it
 
     if is_native(common.source, common.format) or (common.format is None and was_native(common.source)):
         yield common.source

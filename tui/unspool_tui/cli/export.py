@@ -183,7 +183,7 @@ def convert_command(common: Common, out: Path, strategy: str, codec: str, force:
             f"convert makes a native file, which {out.name} does not say: name it {out.stem}.unspool, "
             f"or write {out.suffix} with `unspool export`"
         )
-    from unspool.sources.converting import convert  # loaded by the one command that needs it
+    from unspool.sources.copying import convert  # loaded by the one command that needs it
     from unspool.sources.entries import Reading  # loaded by the one command that needs it
 
     if common.identity:
@@ -255,7 +255,7 @@ def share_command(
     # Loaded by the one command that needs it.
     from unspool.files import ScratchFolder
     from unspool.recorder.redact import Redaction
-    from unspool.sources.sharing import share
+    from unspool.sources.copying import share
 
     refuse_same_file(common.source, str(out))
     if not force:

@@ -22,7 +22,7 @@ from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, spans_
 from unspool_tui.view.overview import EntryColumns
 
 if TYPE_CHECKING:
-    from unspool.query.chain_projection import Alternative
+    from unspool.query.simulator import Alternative
 
 _STRIPS: Final = ((5, 16), (3, 8), (2, 5), (1, 3))
 """Lines of a tower, and the least cells of a strip for which it is drawn that high."""

@@ -52,10 +52,10 @@ from unspool_tui.widgets.panel import Framed, Listed
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
-    from unspool.query.chain_projection import Alternative
     from unspool.query.chain_table import ChainTable
     from unspool.query.doctor.chains import ChainRow
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
+    from unspool.query.simulator import Alternative
     from unspool_tui.screens.protocols import HistoryScreen
 
 
