@@ -228,6 +228,11 @@ space = {"__name__": "__main__"}
 def name_of(kind):
     return f"{kind.__module__}.{kind.__qualname__}"
 
+class BeingSorted(Exception):
+    # While a list is sorted, the interpreter has it look empty to the key's function: that is no state of the program.
+    pass
+
+EMPTY = list.__sizeof__([])
 PLAIN = (int, str, float, bool, type(None))
 
 def fields(value):
@@ -258,6 +263,8 @@ def walk(value, path):
             return ["tuple", [walk(item, path) for item in value]]
         return ["tuple", None, [walk(item, path) for item in value]]
     if kind is list:
+        if list.__sizeof__(value) < EMPTY:
+            raise BeingSorted
         return [walk(item, path) for item in value]
     shown = lambda key: key if type(key) in (str, int) else str(["tuple", list(key)])
     if kind is dict:
@@ -282,7 +289,10 @@ def look(at):
     if "ROOT" not in space:
         return
     root = space["ROOT"]
-    now = {key: walk(item, (id(root),)) for key, item in vars(root).items()} if hasattr(root, "__dict__") else {}
+    try:
+        now = {key: walk(item, (id(root),)) for key, item in vars(root).items()} if hasattr(root, "__dict__") else {}
+    except BeingSorted:
+        return
     text = json.dumps(now)
     if text != last:
         last = text

@@ -324,14 +324,17 @@ class Monitoring:
             sites = session.codes.get(id(code))
             if sites is None:
                 return self._monitoring.DISABLE
-            found = sites.after.get(offset)
-            if found is None:
+            found, coming = sites.after.get(offset), sites.before.get(offset) if session.exact else None
+            if found is None and coming is None:
                 return self._monitoring.DISABLE
             if not session.enter():
                 return None
             try:
                 frame = sys._getframe(1)
-                return self._after_stores(found, sites, frame)
+                is_resting = None if found is None else self._after_stores(found, sites, frame)
+                if coming is not None:
+                    session.look_at_all(coming, frame)
+                return is_resting
             finally:
                 session.leave()
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours

@@ -169,19 +169,19 @@ def _is_modest_number(value: Any) -> bool:
 
 
 def _either(expression: Any, code: CodeType) -> Follow | None:
-    parts = [compiled(item, code) for item in expression.values]
-    known = [part for part in parts if part is not None]
-    if len(known) != len(parts):
+    # A part that cannot be followed matters only where the program comes to it.
+    parts = [compiled(item, code) or _lost for item in expression.values]
+    if parts[0] is _lost:
         return None
     is_or = isinstance(expression.op, ast.Or)
 
     def follow(scope: Scope) -> Any:
         value: Any = LOST
-        for part in known:
+        for part in parts:
             value = part(scope)
             truth = _truth(value)
             if truth is None:
-                return value if part is known[-1] else LOST
+                return value if part is parts[-1] else LOST
             if truth is is_or:
                 return value
         return value
@@ -189,9 +189,14 @@ def _either(expression: Any, code: CodeType) -> Follow | None:
     return follow
 
 
+def _lost(_: Scope) -> Any:
+    return LOST
+
+
 def _conditional(expression: Any, code: CodeType) -> Follow | None:
-    test, body, other = (compiled(item, code) for item in (expression.test, expression.body, expression.orelse))
-    if test is None or body is None or other is None:
+    test = compiled(expression.test, code)
+    body, other = compiled(expression.body, code) or _lost, compiled(expression.orelse, code) or _lost
+    if test is None or (body is _lost and other is _lost):
         return None
 
     def follow(scope: Scope) -> Any:

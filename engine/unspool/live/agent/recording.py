@@ -144,7 +144,7 @@ class Session(Turns):
             return self._root_stored(site, sites, frame)
         found: list[Node] = []
         below = False
-        is_lost = site.target is None and site.value is None
+        is_lost = site.is_lost
         scope = Scope(frame, sites)
         is_counted = False
         key: Any = LOST
@@ -177,7 +177,8 @@ class Session(Turns):
         if is_lost:
             self.doubt = True
             if self.exact:
-                self.look_at_all(site.place, frame)
+                # It was looked before a site that is lost, too.
+                self.look_at_all(site.place, frame, is_seen=site.is_lost)
                 return True
         if found:
             self.changed(site.place, frame, found, below=below, key=key if len(found) == 1 else LOST)

@@ -86,6 +86,11 @@ class Site:
         self.patience = 64
         self.kinds: set[type] = set()
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether nothing says what it changes: only looks before and after it can tell."""
+        return self.target is None and self.value is None and not self.root
+
 
 class _Sources:
     """Lines of source files; a program's own `linecache` is looked at, and left as it is."""
@@ -180,6 +185,7 @@ class CodeSites:
     Attributes:
         code: the code; kept, so that its identity is given to no other.
         after: sites by the offset of the instruction that follows.
+        before: places of the sites that are lost, by the offset of their own instruction.
         by_line: sites by line.
         calls: offsets of calls.
         local_names: locals that are watched; `*` stands for all.
@@ -187,11 +193,12 @@ class CodeSites:
         is_traced: they are looked at by a trace function.
     """
 
-    __slots__ = ("after", "by_line", "calls", "code", "is_readable", "is_traced", "local_names")
+    __slots__ = ("after", "before", "by_line", "calls", "code", "is_readable", "is_traced", "local_names")
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
         self.after: dict[int, list[Site]] = {}
+        self.before: dict[int, Place] = {}
         self.by_line: dict[int, list[Site]] = {}
         self.calls: set[int] = set()
         self.is_readable = not (code.co_flags & CO_OPTIMIZED) or _ASKS_FOR_LOCALS.isdisjoint(code.co_names)
@@ -320,11 +327,18 @@ def _list_call(
         site.value = compiled(expression.args[0], found.code)
     if site.target is None:
         site.target, site.value = site.value, None
-    if site.target is not None or isinstance(function, ast.Attribute):
+    if site.target is not None or isinstance(function, ast.Attribute) or _hands_over_results(expression):
         _list_site(site, instructions, number, found)
 
 
+def _hands_over_results(call: ast.Call) -> bool:
+    """Whether a call is given what another one returned: a `map`, say, whose function runs while the call reads it."""
+    return any(isinstance(item, ast.Call | ast.GeneratorExp | ast.Starred) for item in call.args)
+
+
 def _list_site(site: Site, instructions: list[dis.Instruction], number: int, found: CodeSites) -> None:
+    if site.is_lost:
+        found.before[instructions[number].offset] = site.place
     following = instructions[number + 1 : number + 5]
     found.by_line.setdefault(site.place.line, []).append(site)
     for item in following:

@@ -132,12 +132,16 @@ class Tracing:
             if session.settle == "line" and session.has_dirty_elsewhere(frame.f_code, frame.f_lineno or 0):
                 with_turn(session, lambda: session.settle_now(frame))
             return
-        found = sites.after.get(frame.f_lasti)
-        if found is None or not session.enter():
+        found, coming = sites.after.get(frame.f_lasti, ()), sites.before.get(frame.f_lasti)
+        if not session.exact:
+            coming = None
+        if not (found or coming) or not session.enter():
             return
         try:
             for site in found:
                 session.touched(site, sites, frame)
+            if coming is not None:
+                session.look_at_all(coming, frame)
         finally:
             session.leave()
 
