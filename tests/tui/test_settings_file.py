@@ -14,9 +14,8 @@ from tui_driver import drive, make_app, open_file
 from unspool.errors import ConfigError
 from unspool_tui.actions import ACTIONS, Keymap, known_key
 from unspool_tui.app import UnspoolApp
-from unspool_tui.places import config_folder, state_folder
 from unspool_tui.rendering.palette import user_themes
-from unspool_tui.session import forget_gone
+from unspool_tui.session import config_folder, forget_gone, state_folder
 from unspool_tui.settings import Settings, load_settings
 
 

@@ -15,13 +15,13 @@ from textual import events, on
 from textual.app import App
 
 from unspool.errors import ConfigError
-from unspool_tui.places import config_folder
 from unspool_tui.rendering.line import glyphs
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.rendering.palette import MONOCHROME, UNSPOOL, UNSPOOL_LIGHT, palette_from, user_themes
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal
+from unspool_tui.session import config_folder
 from unspool_tui.settings import Settings, UiOptions, nearest
 from unspool_tui.tab_screens import TabScreens, TabTold
 from unspool_tui.tabs import Tab, Tabs

@@ -1,9 +1,10 @@
-"""The place in a source: remembered when it is left, and gone back to."""
+"""The place in a source: kept when it is left, restored when it is opened; and the XDG folders for it and for settings."""
 
 from __future__ import annotations
 
 import os
 import tempfile
+import zlib
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -12,16 +13,50 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
+from platformdirs.unix import Unix
 
-from unspool.errors import PathSyntaxError, UnspoolError
+from unspool.errors import PathSyntaxError, StorageFailed, UnspoolError
+from unspool.files import make_folder, write_whole
 from unspool.model.keys import Path as Address
 from unspool.model.keys import format_path
 from unspool.model.paths import parse_path
-from unspool_tui.places import file_name, keep
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
     from unspool.history.history import History
+
+
+def config_folder() -> Path:
+    """Return the folder of the settings file and the themes."""
+    return Unix("unspool").user_config_path
+
+
+def state_folder() -> Path:
+    """Return the folder of remembered places."""
+    return Unix("unspool").user_state_path
+
+
+def file_name(key: str) -> str:
+    """Return the file name for what a source is remembered under."""
+    # No secret: two sums together tell sources apart, and cost no import.
+    text = key.encode("utf-8", "surrogateescape")
+    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write a file in one go: a crash leaves the old one or the new one, never half of it.
+
+    Raises:
+        UnspoolError: the disk or the folder refused it; the old file is as it was.
+    """
+    try:
+        make_folder(path.parent)
+        write_whole(path, (content,))
+    except OSError as error:
+        raise StorageFailed(
+            f"{path}: cannot be written ({error.strerror or error}); free some space, or check its folder"
+        ) from None
+
 
 MOST_ADDRESSES: Final = 500
 """Unfolded places remembered."""

@@ -14,7 +14,7 @@ from unspool.errors import ConfigError
 from unspool.model.keys import Path as Address
 from unspool_tui.actions import BY_ID, key_names, known_key
 from unspool_tui.permits import EVERYTHING, Permits
-from unspool_tui.places import config_folder
+from unspool_tui.session import config_folder
 
 DEFAULT_THEME: Final = "unspool"
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from unspool.errors import ConfigError, UnspoolError
 from unspool.model.addresses import is_postgres, without_password
-from unspool_tui.places import file_name, keep, state_folder
+from unspool_tui.session import file_name, keep, state_folder
 
 if TYPE_CHECKING:
     from unspool.history.history import History

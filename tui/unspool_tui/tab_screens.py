@@ -17,13 +17,12 @@ from unspool.history.history import History
 from unspool_tui.actions import Keymap
 from unspool_tui.first_run import CardView, card_named, remember_closed
 from unspool_tui.panes.scene import Appearance, Scene
-from unspool_tui.places import state_folder
 from unspool_tui.rendering.header import tab_row
 from unspool_tui.rendering.line import Glyphs
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.protocols import Controls
-from unspool_tui.session import PlaceRestorer, SourceSession, forget_gone
+from unspool_tui.session import PlaceRestorer, SourceSession, forget_gone, state_folder
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.source import NamedSource, keep_choice, keep_identity
 from unspool_tui.tabs import Tab, Tabs, UnopenedSource

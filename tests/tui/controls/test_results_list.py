@@ -12,8 +12,7 @@ from shop_files import record
 from tui_driver import Driver, drive, make_app, open_file
 
 from unspool_tui.view import moves
-from unspool_tui.view.model import Pane, View
-from unspool_tui.view.results import ListKind, ResultList, ResultRow, seconds_left
+from unspool_tui.view.model import ListKind, Pane, ResultList, ResultRow, View, seconds_left
 
 action = pytest.mark.action
 

@@ -21,15 +21,16 @@ from unspool_tui.panes.lanes import LaneBook, is_error
 from unspool_tui.panes.scene import full_ledger
 from unspool_tui.rendering.line import ASCII, UNICODE, on_grid
 from unspool_tui.rendering.timeline_lines import ground_of, lane_label, lane_line, with_words
-from unspool_tui.view.axis import Axis, entry_axis
-from unspool_tui.view.lanes import (
+from unspool_tui.view.axis import (
     NOTES,
+    Axis,
     CellFigures,
     Lane,
     LaneKind,
     LaneRow,
     Ranking,
     atom_lane,
+    entry_axis,
     lanes_of,
     parts_of,
     ranked,

@@ -11,10 +11,9 @@ from unspool.query.chain_table import ChainHealth, ChainTable
 from unspool.query.doctor.chains import ChainRow as DoctorsRow
 from unspool.query.doctor.chains import ChainVerdict, ChecksumState, rules_of
 from unspool.store.protocol import HOLE, Columns
-from unspool_tui.rendering.chain_graph import Link, link_heading, link_row
+from unspool_tui.rendering.chain_lines import Link, around, bytes_row, cache_row, link_heading, link_row
 from unspool_tui.rendering.chain_wall import Wall, lay_out, legend_rows
 from unspool_tui.rendering.line import ASCII, UNICODE, spans_width
-from unspool_tui.rendering.memory_lines import around, bytes_row, cache_row
 
 
 def table_of(lengths: list[int], holes: frozenset[int] = frozenset()) -> ChainTable:

@@ -17,8 +17,16 @@ from rich.style import Style
 from textual.color import Color
 from textual.theme import BUILTIN_THEMES, Theme
 
-from unspool_tui.rendering.contrast import _distance, contrast, seen_apart
-from unspool_tui.rendering.palette import INKS, UNSPOOL, UNSPOOL_LIGHT, Palette, palette_from
+from unspool_tui.rendering.palette import (
+    INKS,
+    UNSPOOL,
+    UNSPOOL_LIGHT,
+    Palette,
+    _distance,
+    contrast,
+    palette_from,
+    seen_apart,
+)
 
 THEMES = {theme.name: theme for theme in (UNSPOOL, UNSPOOL_LIGHT, *BUILTIN_THEMES.values())}
 GROUNDS = ("", "cursor", "blurred", "bar", "added", "removed", "range")

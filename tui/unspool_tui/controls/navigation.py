@@ -14,7 +14,7 @@ from unspool_tui.controls import results
 from unspool_tui.panes.change_list import Item, Shown
 from unspool_tui.panes.changes import address_of
 from unspool_tui.view import moves
-from unspool_tui.view.lanes import LaneKind
+from unspool_tui.view.axis import LaneKind
 from unspool_tui.view.model import SPEEDS, Pane, View, Width
 from unspool_tui.view.outline import container_of
 from unspool_tui.worker import QuestionKind, Reply

@@ -14,8 +14,7 @@ from unspool_tui.rendering.header import short_name
 from unspool_tui.rendering.line import on_grid
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.shown_notes import NoteDesk, NoteDraft, NotesShown
-from unspool_tui.view.model import Pane, View
-from unspool_tui.view.results import ListKind, ResultRow
+from unspool_tui.view.model import ListKind, Pane, ResultRow, View
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:

@@ -16,8 +16,7 @@ from unspool_tui.rendering import format_units
 from unspool_tui.rendering.labels import file_and_line
 from unspool_tui.screens.follower import after
 from unspool_tui.view import moves
-from unspool_tui.view.model import Pane
-from unspool_tui.view.results import ListKind, ResultList, ResultRow
+from unspool_tui.view.model import ListKind, Pane, ResultList, ResultRow
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:

@@ -17,8 +17,7 @@ from unspool_tui.screens.modal import Prompt
 from unspool_tui.session import MOST_WATCHES
 from unspool_tui.view import filters, moves
 from unspool_tui.view.filters import Keep, Rows
-from unspool_tui.view.model import Filter, SearchState
-from unspool_tui.view.results import ListKind, ResultRow
+from unspool_tui.view.model import Filter, ListKind, ResultRow, SearchState
 from unspool_tui.worker import SLICE_SECONDS, QuestionKind, Reply
 
 if TYPE_CHECKING:

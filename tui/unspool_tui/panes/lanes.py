@@ -13,8 +13,7 @@ from unspool.errors import UnspoolError
 from unspool.model.entries import NOTE, Entry
 from unspool.model.values import Value
 from unspool_tui.panes.history import always
-from unspool_tui.view.axis import Axis
-from unspool_tui.view.lanes import CellFigures, Lane, LaneKind, LaneRow, Ranking, lanes_of, number_of, ranked
+from unspool_tui.view.axis import Axis, CellFigures, Lane, LaneKind, LaneRow, Ranking, lanes_of, number_of, ranked
 from unspool_tui.view.overview import EntryLedger
 
 if TYPE_CHECKING:

@@ -17,9 +17,8 @@ from unspool_tui.panes.history import EntryBook, goes_over_days, knows
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, PaneFrame, Row, Span, Spans, crop, on_grid, pad, spans_width, width_of
 from unspool_tui.rendering.values import preview_text
-from unspool_tui.view.model import Pane, View
+from unspool_tui.view.model import ListKind, Pane, ResultList, ResultRow, View
 from unspool_tui.view.overview import EntryColumns
-from unspool_tui.view.results import ListKind, ResultList, ResultRow
 
 if TYPE_CHECKING:
     from unspool.history.history import History

@@ -12,8 +12,7 @@ from msgspec import Struct
 
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, width_of
-from unspool_tui.view.axis import Axis
-from unspool_tui.view.lanes import Lane, LaneKind, LaneRow
+from unspool_tui.view.axis import Axis, Lane, LaneKind, LaneRow
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import EntryLedger
 

@@ -19,6 +19,10 @@ from unspool.errors import UnspoolError
 from unspool_tui import questions
 from unspool_tui.panes.stats import atom_rows
 from unspool_tui.rendering.chain_lines import (
+    around,
+    bytes_row,
+    cache_row,
+    cache_words,
     chain_heading,
     chain_row,
     finding_heading,
@@ -39,7 +43,6 @@ from unspool_tui.rendering.chain_wall import (
 )
 from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import BLANK, PaneFrame, Row, Spans, on_grid
-from unspool_tui.rendering.memory_lines import around, bytes_row, cache_row, cache_words
 from unspool_tui.screens.exporting import check_target, target
 from unspool_tui.screens.follower import LEAST_WAIT, after
 from unspool_tui.screens.modal import Prompt

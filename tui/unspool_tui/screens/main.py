@@ -26,8 +26,8 @@ from unspool_tui.screens.messages import MessageLog, Work, told_as
 from unspool_tui.screens.modal import Modal
 from unspool_tui.screens.protocols import Controls, Dialog, HistoryApp, Result
 from unspool_tui.view import moves
+from unspool_tui.view.axis import LaneKind
 from unspool_tui.view.filters import Keep, Rows
-from unspool_tui.view.lanes import LaneKind
 from unspool_tui.view.model import Pane, View, Width
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, StripView, TabLine

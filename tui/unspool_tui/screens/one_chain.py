@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from unspool.model.entries import FULL, NOTE
 from unspool_tui import questions
-from unspool_tui.rendering.chain_graph import Link, link_heading, link_row, path_row
+from unspool_tui.rendering.chain_lines import Link, link_heading, link_row, path_row
 from unspool_tui.rendering.chain_wall import Wall, figures_row, lay_out, verdict_row
 from unspool_tui.rendering.line import Row
 from unspool_tui.screens.page import Page

@@ -17,7 +17,7 @@ from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import PaneFrame, Row
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.modal import Modal
-from unspool_tui.view.results import seconds_left
+from unspool_tui.view.model import seconds_left
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Framed, Made
 from unspool_tui.worker import QuestionKind, Reply

@@ -15,11 +15,10 @@ from unspool.errors import UnspoolError
 from unspool.model.keys import Path
 from unspool.query.entry_names import find_place, looks_like_place
 from unspool_tui.actions import ACTIONS
-from unspool_tui.panes.names import StateNames, count_actions, state_names
+from unspool_tui.panes.names import Closeness, Match, NameIndex, StateNames, count_actions, state_names
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import PaneFrame, Row, crop, on_grid, pad, width_of
 from unspool_tui.screens.modal import Modal
-from unspool_tui.view.finder import Closeness, Match, NameIndex
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Framed, Made
 from unspool_tui.worker import QuestionKind, Reply

@@ -17,8 +17,7 @@ from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import Glyphs, PaneFrame, Row, Span, on_grid
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view import moves
-from unspool_tui.view.axis import entry_axis
-from unspool_tui.view.lanes import number_of
+from unspool_tui.view.axis import entry_axis, number_of
 from unspool_tui.view.outline import value_at
 from unspool_tui.widgets.panel import Framed, Listed
 from unspool_tui.worker import QuestionKind, Reply

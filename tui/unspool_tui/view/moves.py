@@ -10,8 +10,19 @@ from msgspec.structs import replace
 from unspool.model.keys import Path
 from unspool_tui.view.axis import deepest_zoom
 from unspool_tui.view.filters import Rows
-from unspool_tui.view.model import SPEEDS, Against, Dock, InspectMode, Jumps, Pane, PaneSize, StartPlace, View, Width
-from unspool_tui.view.results import ResultRow
+from unspool_tui.view.model import (
+    SPEEDS,
+    Against,
+    Dock,
+    InspectMode,
+    Jumps,
+    Pane,
+    PaneSize,
+    ResultRow,
+    StartPlace,
+    View,
+    Width,
+)
 
 JUMP_LIMIT = 100
 """How many places the jump list remembers."""

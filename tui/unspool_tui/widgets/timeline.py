@@ -22,8 +22,17 @@ from unspool_tui.rendering.timeline_lines import (
     told,
     with_words,
 )
-from unspool_tui.view.axis import Axis, Moments, entry_axis, long_gaps, shown_count, time_axis, window_start
-from unspool_tui.view.lanes import Lane, LaneRow
+from unspool_tui.view.axis import (
+    Axis,
+    Lane,
+    LaneRow,
+    Moments,
+    entry_axis,
+    long_gaps,
+    shown_count,
+    time_axis,
+    window_start,
+)
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import EntryLedger
 from unspool_tui.widgets.lines import LinesView

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from unspool_tui.view.finder import Closeness, NameIndex
+from unspool_tui.panes.names import Closeness, NameIndex
 
 NAMES = ["carts.ada.total", "total", "subtotal", "till.total_today", "Theme", "orders", "carts"]
 HOSTILE = st.text(st.characters(codec="utf-8") | st.sampled_from("\n\r\x00\x1b[]*+.^$\\-\u202eİß"), max_size=40)
