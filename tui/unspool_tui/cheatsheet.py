@@ -6,7 +6,7 @@ import sys
 
 from unspool.query.entry_names import SHAPES
 from unspool_tui.actions import ACTIONS, GROUPS
-from unspool_tui.copy_values import COPY_KINDS
+from unspool_tui.copying import COPY_KINDS
 from unspool_tui.view.filters import HELP as FILTER_HELP
 
 _HEAD = """# Keys

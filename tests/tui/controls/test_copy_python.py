@@ -20,7 +20,7 @@ from tui_driver import drive, make_app, open_file
 from unspool.history.history import History
 from unspool.recorder.recorder import Recorder
 from unspool.store.memory import MemoryStore
-from unspool_tui.copy_python import MOST_CHARACTERS, NoTest, change_test
+from unspool_tui.copying import MOST_CHARACTERS, NoTest, change_test
 from unspool_tui.demo_app import run_at_once
 from unspool_tui.panes.detail import Decoded, DetailRequest, load_detail
 from unspool_tui.view.model import SearchState, View

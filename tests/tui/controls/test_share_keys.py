@@ -15,7 +15,7 @@ from unspool.model.entries import iso_time
 from unspool.model.paths import parse_path
 from unspool.recorder import Recorder
 from unspool.sources.exports import EXPORTS, Export, ExportOptions, export_lines
-from unspool_tui.copy_values import MOST_ENCODED, copy_text
+from unspool_tui.copying import MOST_ENCODED, copy_text
 from unspool_tui.screens import exporting
 from unspool_tui.screens.exporting import ExportRefused, check_target, write_new
 from unspool_tui.view.model import Pane

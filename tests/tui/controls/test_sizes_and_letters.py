@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from shop_files import record
 from tui_driver import Driver, drive, make_app, open_file
 
-from unspool_tui.screens.jump import LETTERS, letters_of
+from unspool_tui.screens.modal import LETTERS, letters_of
 from unspool_tui.view.model import Pane
 
 action = pytest.mark.action

@@ -29,8 +29,8 @@ from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import ASCII, UNICODE, width_of, wrap_words
 from unspool_tui.screens.disk_usage import advice_rows, candidate_row, scatter_rows
 from unspool_tui.screens.exporting import safe_stem
-from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.messages import LoggedMessage, log_rows
+from unspool_tui.screens.modal import Menu, MenuLine
 from unspool_tui.screens.plot import Plot, plot_rows
 from unspool_tui.view.model import View
 

@@ -4,19 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool_tui.controls import (
-    app,
-    export,
-    navigation,
-    notes,
-    pointing,
-    program,
-    results,
-    search,
-    tabs,
-    timeline,
-    view,
-)
+from unspool_tui.controls import app, navigation, notes, program, results, search, tabs, view
 from unspool_tui.screens.protocols import Controls, HistoryScreen
 
 
@@ -43,9 +31,7 @@ CONTROLS: Final = Controls(
         **search.CONTROLS,
         **results.CONTROLS,
         **view.CONTROLS,
-        **timeline.CONTROLS,
         **tabs.CONTROLS,
-        **export.CONTROLS,
         **program.CONTROLS,
         **notes.CONTROLS,
         **app.CONTROLS,
@@ -55,6 +41,6 @@ CONTROLS: Final = Controls(
     grown=search.extend_rows,
     edit=app.edit,
     clicked=navigation.click,
-    word_clicked=pointing.word_clicked,
+    word_clicked=navigation.word_clicked,
 )
 """A test holds its actions to the registry."""

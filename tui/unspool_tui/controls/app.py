@@ -15,9 +15,8 @@ from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap, show_key
 from unspool_tui.controls import navigation, results, search
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, pad, width_of, wrap_words
-from unspool_tui.screens.menu import Menu, MenuLine
 from unspool_tui.screens.messages import log_rows, told_as
-from unspool_tui.screens.modal import ReaderScreen
+from unspool_tui.screens.modal import Menu, MenuLine, ReaderScreen
 from unspool_tui.screens.palette import CommandPalette, PaletteTarget, TargetKind, place_named
 from unspool_tui.source_lines import editor_command, file_of, run_editor
 from unspool_tui.view import moves

@@ -1,7 +1,8 @@
-"""Moving: through time, and inside the focused pane."""
+"""Moving: through time, inside the focused pane, and by clicks on keys, words and numbers of entries."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,12 +11,14 @@ from msgspec.structs import replace
 
 from unspool.model.keys import Path
 from unspool_tui import questions
+from unspool_tui.actions import BY_ID, key_of_shown
 from unspool_tui.controls import results
 from unspool_tui.panes.change_list import Item, Shown
 from unspool_tui.panes.changes import address_of
+from unspool_tui.rendering.line import Pointed
 from unspool_tui.view import moves
 from unspool_tui.view.axis import LaneKind
-from unspool_tui.view.model import SPEEDS, Pane, View, Width
+from unspool_tui.view.model import SPEEDS, InspectMode, Pane, View, Width
 from unspool_tui.view.outline import container_of
 from unspool_tui.worker import QuestionKind, Reply
 
@@ -401,7 +404,7 @@ def click(main: HistoryScreen, pane: Pane, place: int, twice: bool) -> None:
 
 def jump_to_row(main: HistoryScreen) -> None:
     """Put letters beside the rows of the focused pane, and go to the row whose letter is pressed."""
-    from unspool_tui.screens.jump import RowLetters  # loaded when it is first opened
+    from unspool_tui.screens.modal import RowLetters  # loaded when it is first opened
 
     pane = main.view.focus
     if pane is Pane.STATS or not count(main, pane):
@@ -448,3 +451,73 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "pane.inspect": partial(focus, pane=Pane.INSPECT),
     "pane.stats": partial(focus, pane=Pane.STATS),
 }
+
+
+_ENTRY: Final = re.compile(r"#(\d[\d,]*)\+?")
+_OWN_STYLES: Final = frozenset(
+    ("accent", "dim", "faint", "good", "key", "modified", "title", "title.focus", "warning")
+)
+"""Styles of what the app itself says; what was recorded may look like a number of an entry and be none."""
+_CHIPS: Final[tuple[tuple[str, str], ...]] = (
+    ("LIVE", "follow"),
+    ("POLL", "follow"),
+    ("FOLLOW", "follow"),
+    ("PAUSED", "follow"),
+    ("FILTER", "filter"),
+    ("/", "pane.results"),
+    ("vs", "against"),
+    ("APP", "program.back"),
+    ("RECORDING", "program.pause"),
+)
+"""How chips of the header begin, and the action that a click on one does."""
+_HEADER_WORDS: Final[Mapping[str, str]] = {"unspool": "help", "!": "log", "stored": "bytes", "chain": "chains"}
+
+
+def word_clicked(main: HistoryScreen, where: str, pointed: Pointed) -> None:
+    """Do what a click on something written means; most of what is written means nothing."""
+    if where == "footer" and main.flash_text is None:
+        if pointed.key:
+            key = key_of_shown(pointed.key)
+            main.take_key(key, key if len(key) == 1 else None)
+    elif where == "header":
+        _header_clicked(main, pointed)
+    elif where == "inspect" and _mode_clicked(main, pointed):
+        return
+    elif where == "footer" or (where in _NUMBERED and pointed.style in _OWN_STYLES):
+        named = _ENTRY.search(pointed.word)
+        if named is not None:
+            _go(main, named[1].replace(",", ""))
+
+
+_NUMBERED: Final = frozenset(("changes", "inspect", "strip"))
+"""Where the numbers of entries are words of the app, besides the line that tells something for a moment."""
+
+
+def _go(main: HistoryScreen, digits: str) -> None:
+    view = main.view
+    seq = int(digits) if len(digits) < 19 else view.total
+    if not view.first <= seq < view.total:
+        main.flash(f"there is no entry #{digits[:20]} in this history", "warning")
+    elif seq != view.head:
+        main.apply(moves.jump_to(view, seq))
+
+
+def _header_clicked(main: HistoryScreen, pointed: Pointed) -> None:
+    said = pointed.span.strip()
+    if pointed.style.startswith(("chip.", "base")):
+        name = next((name for start, name in _CHIPS if said.startswith(start)), _HEADER_WORDS.get(said))
+    elif pointed.style == "accent":
+        name = "palette"
+    else:
+        name = _HEADER_WORDS.get(pointed.word) or _HEADER_WORDS.get(said.partition(" ")[0])
+    if name is not None:
+        main.run(BY_ID[name])
+
+
+def _mode_clicked(main: HistoryScreen, pointed: Pointed) -> bool:
+    """Show the state in the way whose name in the title was clicked; return whether one was."""
+    word = pointed.span.strip("[] ")
+    if pointed.style not in ("accent", "faint") or word not in set(InspectMode):
+        return False
+    main.apply(replace(moves.focus(main.view, Pane.INSPECT), mode=InspectMode(word), inspect_row=0))
+    return True

@@ -17,8 +17,7 @@ from msgspec.structs import replace
 
 from unspool.control import Answer, ControlClient, Instance, TravelRefused, served_at
 from unspool.errors import UnspoolError
-from unspool_tui.screens.menu import Menu, MenuLine
-from unspool_tui.screens.modal import Prompt
+from unspool_tui.screens.modal import Menu, MenuLine, Prompt
 from unspool_tui.source import NamedSource
 from unspool_tui.view.model import RecordingProgram
 

@@ -1,4 +1,4 @@
-"""How things are shown: zoom, modes, wrapping; the base and what is compared with it; identity keys."""
+"""How things are shown: panes, modes, wrapping, the timeline and its lanes; the base and what is compared; identity keys."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from unspool.delta.identity import identity_pattern, pattern_of
 from unspool.errors import ConfigError
-from unspool_tui.screens.menu import Menu, MenuLine
-from unspool_tui.screens.modal import Prompt
+from unspool_tui.screens.modal import Menu, MenuLine, Prompt
 from unspool_tui.view import moves
+from unspool_tui.view.axis import shown_count
 from unspool_tui.view.model import Against, Pane, Width
 from unspool_tui.view.outline import value_at
+from unspool_tui.widgets.timeline import ROOM_FOR_PINNED, lane_room
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
@@ -215,6 +216,86 @@ def check_identity(main: HistoryScreen, identity: Mapping[str, str], said: str =
     main.ask(QuestionKind.TASK, look, take)
 
 
+_DIGITS: Final = 9
+"""Lines of a menu that a digit chooses."""
+
+
+def focus(main: HistoryScreen) -> None:
+    """Give the timeline the keys, or the pane that had them."""
+    main.apply(moves.focus_timeline(main.view))
+
+
+def closer(main: HistoryScreen) -> None:
+    """Show half as many entries."""
+    zoom_timeline(main, 1)
+
+
+def wider(main: HistoryScreen) -> None:
+    """Show twice as many entries."""
+    zoom_timeline(main, -1)
+
+
+def zoom_timeline(main: HistoryScreen, by: int) -> None:
+    """Show fewer (`+1`) or more (`-1`) entries, and say how many."""
+    view = moves.zoom_timeline(main.view, by)
+    shown = shown_count(view.count, view.timeline_zoom)
+    if view.timeline_zoom == main.view.timeline_zoom:
+        main.flash(f"the timeline cannot show fewer than {shown:,} entries", "warning")
+    else:
+        main.flash(f"the timeline shows {shown:,} of {view.count:,} entries")
+    main.apply(view)
+
+
+def whole(main: HistoryScreen) -> None:
+    """Show all entries."""
+    main.apply(replace(main.view, timeline_zoom=0))
+
+
+def axis(main: HistoryScreen) -> None:
+    """Change between equal parts of time and equal numbers of entries."""
+    view = replace(main.view, timeline_by_time=not main.view.timeline_by_time)
+    main.apply(view)
+    main.flash(f"the timeline is by {'time' if view.timeline_by_time else 'entry'}")
+
+
+def pin(main: HistoryScreen) -> None:
+    """Give the selected atom a lane above all others, or let it go back among them."""
+    atom = str(main.view.selected[0])
+    main.apply(moves.toggle_pin(main.view, atom))
+    if atom not in main.view.pinned:
+        main.flash(f"no longer pinned: {atom}")
+    elif not lane_room(main.size.height, pinned=1):
+        main.flash(f"pinned: {atom}; its lane shows from {ROOM_FOR_PINNED} lines on", "warning")
+    else:
+        main.flash(f"pinned: {atom}")
+
+
+_SHOWN: Final = "all"
+
+
+def choose_part(main: HistoryScreen) -> None:
+    """List the parts of the source: one that is chosen has the lanes for itself, and chosen again gives them up."""
+    parts = main.scene.lanes.ranking.parts
+    if not parts:
+        main.flash("lanes: this source has no parts, such as threads or merged recordings", "warning")
+        return
+    hidden = main.view.hidden_parts
+    lines = [MenuLine("a", "all parts", _SHOWN, "" if hidden else "shown")]
+    for number, part in enumerate(parts, 1):
+        more = "hidden" if part in hidden else "shown"
+        lines.append(MenuLine(str(number) if number <= _DIGITS else "", part, f"={part}", more))
+
+    def chosen(value: str | None) -> None:
+        if value == _SHOWN:
+            main.apply(replace(main.view, hidden_parts=frozenset()))
+        elif value is not None:
+            part = value.removeprefix("=")
+            main.apply(moves.choose_part(main.view, part, tuple(parts)))
+            main.flash(f"lanes: {'all but ' if part in main.view.hidden_parts else 'only '}{part}")
+
+    main.open(Menu("Lanes of: one alone, and chosen again hidden", lines, at=_SHOWN), chosen)
+
+
 CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "pane.zoom": zoom,
     "pane.wider": partial(resize, by=1),
@@ -233,4 +314,11 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "base.swap": swap_base,
     "against": against,
     "identity": ask_identity,
+    "timeline": focus,
+    "timeline.in": closer,
+    "timeline.out": wider,
+    "timeline.whole": whole,
+    "timeline.axis": axis,
+    "timeline.part": choose_part,
+    "pin": pin,
 }

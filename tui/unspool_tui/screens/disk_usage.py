@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from unspool_tui import questions
-from unspool_tui.copy_values import copy_text
+from unspool_tui.copying import copy_text
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, crop, on_grid, pad, wrap_words
 from unspool_tui.screens.page import Page

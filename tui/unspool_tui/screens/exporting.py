@@ -17,14 +17,13 @@ from unspool.model.entries import ChangeKind
 from unspool.model.json_text import to_json
 from unspool.model.keys import format_path
 from unspool.model.values import MISSING
-from unspool_tui.copy_values import patch_text
+from unspool_tui.copying import patch_text
 from unspool_tui.panes.detail import Decoded, Detail, load_detail, request_of
 from unspool_tui.permits import EVERYTHING, Permits
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.sanitize import visible
 from unspool_tui.rendering.values import preview_text
-from unspool_tui.screens.menu import Menu, MenuLine
-from unspool_tui.screens.modal import Prompt
+from unspool_tui.screens.modal import Menu, MenuLine, Prompt
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import value_at
 from unspool_tui.worker import QuestionKind, Reply
