@@ -161,6 +161,8 @@ class FileReader:
         self._path = path
         self._file = ReadConnection(path, live=live, reopened=self._forget)
         self._columns: BoundedCache[int, BlockColumns] = BoundedCache(_COLUMNS_KEPT)
+        self._last: BlockColumns | None = None
+        """Of the block that was looked at last: whoever asks for an entry mostly asks for its neighbours next."""
         self._segments: BoundedCache[int, zstandard.ZstdDecompressor] = BoundedCache(_SEGMENTS_KEPT)
         self._names: list[str] = []
         self._names_checked = (-1, -1)
@@ -184,6 +186,7 @@ class FileReader:
     def _forget(self) -> None:
         """A copy of the file may hold the same entries in other blocks."""
         self._columns.clear()
+        self._last = None
         self._segments.clear()
 
     def _read_history_id(self) -> str:
@@ -356,8 +359,14 @@ class FileReader:
             columns.add_holes(self.count)
 
     def _columns_at(self, connection: FileConnection, seq: int) -> BlockColumns | None:
+        last = self._last
+        if last is not None and 0 <= seq - last.first < len(last.times) and self._file.is_settled:
+            return last
         head = connection.layout.block_at(connection, seq)
-        return None if head is None else self._block_columns(connection, head)
+        if head is None:
+            return None
+        self._last = found = self._block_columns(connection, head)
+        return found
 
     def _columns_if_readable(self, connection: FileConnection, seq: int) -> BlockColumns | None:
         try:

@@ -84,6 +84,11 @@ class ReadConnection:
         """Whether there is no log beside the file, and nobody has it open."""
         return self._view is DatabaseView.AT_REST
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the view that is open is of a file that has not changed since it was opened: no block of it can have gone."""
+        return not self._outermost
+
     def reading(self) -> _Reading:
         """Give one consistent view of the file, whatever a writer seals meanwhile.
 

@@ -256,3 +256,22 @@ def test_a_damaged_span_costs_no_state(tmp_path: Path, monkeypatch: pytest.Monke
     with History(FileStore.open(tmp_path / "out.unspool")) as history:
         assert [history.state(seq) for seq in range(400)] == states
         assert {entry.action for entry in history[first : first + count]} == {"unknown"}
+
+
+def test_neighbours_of_an_entry_at_rest_are_told_without_a_search_for_their_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "rest.unspool"
+    small(path, monkeypatch)
+    with History(FileStore.open(path)) as history:
+        expected = [(history.changed_atoms(seq), history[seq].action) for seq in range(100, 140)]
+    with FileStore.open(path) as store:
+        store.changed(130)
+        queries: list[str] = []
+        reader = store._reader
+        with reader._file.reading() as connection:
+            connection.set_trace_callback(queries.append)
+        found = [(store.changed(seq), store.entries(seq, seq + 1)[0].action) for seq in range(139, 99, -1)]
+        assert found == expected[::-1]
+        # One for each block that they lie in, and those that read it.
+        assert sum("FROM block WHERE first <=" in query for query in queries) <= 2

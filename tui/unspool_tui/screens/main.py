@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from msgspec.structs import replace
+from rich.style import Style
 from textual import events, getters, on
 from textual.app import ComposeResult
 from textual.message import Message
@@ -29,7 +30,7 @@ from unspool_tui.view import moves
 from unspool_tui.view.axis import LaneKind
 from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
-from unspool_tui.widgets.lines import LinesView
+from unspool_tui.widgets.lines import LinesCompositor, LinesView
 from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, StripView, TabLine
 from unspool_tui.widgets.timeline import TimelineView, height_for, lane_room
 from unspool_tui.worker import QuestionKind, Reply, Worker
@@ -93,6 +94,7 @@ class MainScreen(Screen[None]):
         width, lines = shutil.get_terminal_size()
         shown = moves.shown_panes(view, moves.width_for(width))
         super().__init__(classes=" ".join((f"-{moves.width_for(width).value}", "-tall", *pane_classes(shown))))
+        self._compositor = LinesCompositor()
         self._load_controls = load_controls
         self.scene = scene
         self.view = view
@@ -263,6 +265,10 @@ class MainScreen(Screen[None]):
     def _answered(self, message: Answered) -> None:
         if self.worker.is_current(message.reply):
             _take_reply(self, message.reply)
+
+    def get_style_at(self, x: int, y: int) -> Style:
+        """Return no style: Textual looks for one of what a click on it does, and no line here holds any."""
+        return Style.null()
 
     def on_key(self, event: events.Key) -> None:
         """Do what a key means; keys without a meaning go on to Textual."""

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import zip_longest
-from typing import ClassVar, Final
+from operator import itemgetter
+from typing import ClassVar, Final, NamedTuple
 
+from rich.console import Console
 from rich.text import Text
 from textual import events
+from textual._compositor import Compositor, CompositorUpdate
 from textual.geometry import Region, Size
 from textual.message import Message
 from textual.strip import Strip
@@ -136,6 +139,10 @@ class LinesView(Widget, can_focus=False):
             return lines
         return [line.crop(crop.x, crop.right) for line in lines]
 
+    def line_at(self, y: int) -> Strip | None:
+        """Return a drawn line; None while the widget was never drawn as a whole."""
+        return (self._drawn.get(y) or self._line(y, self.columns)) if self._seen else None
+
     def _line(self, y: int, width: int) -> Strip:
         row = self._rows[y] if y < len(self._rows) else BLANK
         key = (row, width)
@@ -171,6 +178,97 @@ class LinesView(Widget, can_focus=False):
             self._known = event.size
             self._forget()
         self.post_message(self.Resized())
+
+
+class _Tile(NamedTuple):
+    """Where a line of a widget stands in a line of the screen: first cell, one past the last, and which line it is."""
+
+    start: int
+    stop: int
+    widget: LinesView
+    line: int
+
+
+class _LinesUpdate(CompositorUpdate):
+    """Lines that are written over what stands there, each with its place."""
+
+    def __init__(self, pieces: Sequence[tuple[int, int, Strip]]) -> None:
+        self._pieces = pieces
+
+    def render_segments(self, console: Console) -> str:
+        """Return what the terminal is sent."""
+        return "".join([f"\x1b[{y + 1};{x + 1}H{strip.render(console)}" for x, y, strip in self._pieces])
+
+
+class LinesCompositor(Compositor):
+    """Writes what changed on a screen that is all lines of `LinesView`, without laying the whole screen over itself first.
+
+    Textual asks every widget for all its lines, and cuts all of them into pieces, to write the few that changed. Where
+    lines do not stand beside each other alone, Textual does it its own way.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tiles: list[list[_Tile]] = []
+        self._tiled: object = None
+        """The layout that the tiles are of."""
+
+    def render_partial_update(self) -> CompositorUpdate | None:  # type: ignore[override]
+        """Return what draws the parts that changed; None where nothing did."""
+        spans = list(self._regions_to_spans(self._dirty_regions))
+        pieces = self._pieces(spans) if spans else None
+        if pieces is None:
+            return super().render_partial_update()
+        self._dirty_regions.clear()
+        return _LinesUpdate(pieces)
+
+    def _pieces(self, spans: Sequence[tuple[int, int, int]]) -> list[tuple[int, int, Strip]] | None:
+        """Return the lines that lie in some spans of the screen; None where others than lines do."""
+        tiles = self._lay_out()
+        pieces = []
+        for y, low, high in spans:
+            if not 0 <= y < len(tiles) or not tiles[y]:
+                return None
+            for start, stop, widget, line in tiles[y]:
+                if start < high and stop > low:
+                    strip = widget.line_at(line)
+                    if strip is None or strip.cell_length != stop - start:
+                        return None
+                    pieces.append((start, y, strip if stop <= high else strip.crop(0, high - start)))
+        return pieces
+
+    def _lay_out(self) -> list[list[_Tile]]:
+        """Return by line of the screen what stands in it; nothing for a line that others than lines have a part of."""
+        visible = self.visible_widgets
+        if self._tiled is visible:
+            return self._tiles
+        width, height = self.size
+        tiles: list[list[_Tile]] = [[] for _ in range(height)]
+        odd: set[int] = set()
+        before: list[Region] = []
+        # What is in front comes first, and what holds a widget after it.
+        for widget, (region, clip) in visible.items():
+            seen = region.intersection(clip)
+            if not isinstance(widget, LinesView):
+                before.append(seen)
+                if not widget.is_container:
+                    odd.update(seen.line_range)
+            elif seen != region or any(region.overlaps(other) for other in before):
+                odd.update(seen.line_range)
+            else:
+                for y in region.line_range:
+                    tiles[y].append(_Tile(region.x, region.right, widget, y - region.y))
+        for y, line in enumerate(tiles):
+            line.sort(key=itemgetter(0))
+            edges = [0, *(tile.stop for tile in line)]
+            if (
+                y in odd
+                or edges[-1] != width
+                or any(tile.start != edge for tile, edge in zip(line, edges, strict=False))
+            ):
+                line.clear()
+        self._tiles, self._tiled = tiles, visible
+        return tiles
 
 
 _EDITS: Final[Mapping[str, Callable[[Input], None]]] = {
