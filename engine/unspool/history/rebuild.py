@@ -77,8 +77,14 @@ class SnapshotReconstructor:
             CorruptHistory, DeltaError: it cannot be rebuilt; the message names the entry that is damaged.
         """
         known = line.find(self._cache, at)
-        if known is not None:
-            return known
+        return self.rebuilt(line, at) if known is None else known
+
+    def cached(self, key: object) -> Any | None:
+        """Return one cached state by what its line keeps it under, or None; counts as a hit or a miss."""
+        return self._cache.get(key)
+
+    def rebuilt(self, line: StateLine[StateT], at: int) -> StateT:
+        """Rebuild a state that was looked for in the cache and is not there, and keep it; raises as `state`."""
         started = time.perf_counter_ns()
         state, size = line.rebuild(self._cache, at)
         self._note_time(time.perf_counter_ns() - started)
@@ -398,6 +404,10 @@ class DeltaLine(ABC, Generic[StateT]):
     def at_hand(self, cache: BoundedCache[Any, Any], at: int) -> StateT | None:
         """Return a state that was rebuilt before, or None; nothing is counted."""
 
+    def may_be_at_hand(self, cache: BoundedCache[Any, Any], at: int) -> bool:
+        """Whether any state on the way to a position may be at hand; False saves looking for one."""
+        return True
+
     def may_be_ahead(self, cache: BoundedCache[Any, Any], at: int) -> bool:
         """Whether a state behind a position may be at hand; False saves looking there."""
         return True
@@ -419,6 +429,8 @@ class DeltaLine(ABC, Generic[StateT]):
 
         Both sides are searched in turn, the cheaper one first, so that a step either way looks at few positions.
         """
+        if not self.may_be_at_hand(cache, at):
+            return self.from_whole(cache, at)
         back: Route | None = None
         start, spent = at, 0.0
         ahead, saved, is_open = at, 0.0, self.may_be_ahead(cache, at)
@@ -446,7 +458,8 @@ class DeltaLine(ABC, Generic[StateT]):
             if forward is not None:
                 return forward
 
-    def _from_whole(self, cache: BoundedCache[Any, Any], at: int) -> Route:
+    def from_whole(self, cache: BoundedCache[Any, Any], at: int) -> Route:
+        """Return the way to a position from the whole state before it, whatever is at hand."""
         start, spent = at, 0.0
         while True:
             is_delta, _, cost = self.look(cache, start)
@@ -462,13 +475,13 @@ class DeltaLine(ABC, Generic[StateT]):
         try:
             if start is None and not route.is_whole:
                 # It left the cache meanwhile.
-                route = self._from_whole(cache, at)
+                route = self.from_whole(cache, at)
             state = self.follow(route, start)
         except UnspoolError:
             if route.is_whole:
                 raise
             # A state that somebody put into the cache need not belong to this line: only a whole one is beyond doubt.
-            route = self._from_whole(cache, at)
+            route = self.from_whole(cache, at)
             state = self.follow(route, None)
         self.taken = route
         return state, self.size(at, state)

@@ -281,7 +281,7 @@ def row_of(entry: AtomEntry) -> EntryRow:
 
 def entry_of(row: EntryRow) -> AtomEntry:
     """Return the entry of a row."""
-    return AtomEntry.from_encoded(row) if isinstance(row, bytes) else AtomEntry.from_encoded(*row)
+    return _new_entry(AtomEntry, (row, *_PLAIN_END)) if type(row) is bytes else AtomEntry.from_encoded(*row)
 
 
 _PLAIN_FACTS: Final = (PRIMITIVE, None, None)

@@ -307,6 +307,16 @@ class EntryLine(DeltaLine[Snapshot]):
         cost = record.packed_bytes
         return (False, is_at_hand, cost) if record.is_full else (True, is_at_hand, cost + DELTA_OVERHEAD_BYTES)
 
+    def may_be_at_hand(self, cache: BoundedCache[Any, Any], at: int) -> bool:
+        """See `DeltaLine`."""
+        return len(cache) > 0 or self._states.may_be_pinned_in(self._kept(at).chain)
+
+    def from_whole(self, cache: BoundedCache[Any, Any], at: int) -> Route:
+        """See `DeltaLine`; a chain knows how long it is, so that nothing is looked for."""
+        node = self._kept(at)
+        cost = node.chain.full.record.packed_bytes + node.run_bytes + node.run * DELTA_OVERHEAD_BYTES
+        return Route(at - node.run, at, cost, is_whole=True)
+
     def may_be_ahead(self, cache: BoundedCache[Any, Any], at: int) -> bool:
         """See `DeltaLine`."""
         return len(cache) > 0 or self._states.may_be_pinned_after(self._kept(at).serial)
@@ -322,10 +332,18 @@ class EntryLine(DeltaLine[Snapshot]):
 
     def follow(self, route: Route, start: Snapshot | None) -> Snapshot:
         """See `DeltaLine`."""
-        writer, node = self._states.writer, self._kept(route.target)
-        begin = writer.full(self._kept(route.start).record) if start is None else start
-        last_first = [writer.bytes_of(self._kept(at).record) for at in reversed(route.deltas())]
-        return Snapshot(node.id, lay_on(begin.state, last_first, forward=route.is_forward), node.metadata)
+        node, bytes_of = self._kept(route.target), self._states.writer.bytes_of
+        if route.is_forward:
+            last_first, before = [], node
+            for _ in range(route.steps):
+                last_first.append(bytes_of(before.record))
+                assert before.parent is not None, "a delta always has its parent kept"
+                before = before.parent
+        else:
+            before = self._kept(route.start)
+            last_first = [bytes_of(self._kept(at).record) for at in reversed(route.deltas())]
+        begin = self._states.writer.state(before.record) if start is None else start.state
+        return Snapshot(node.id, lay_on(begin, last_first, forward=route.is_forward), node.metadata)
 
 
 class States:
@@ -347,11 +365,11 @@ class States:
             executor=config.executor,
         )
         self._pinned: dict[int, Snapshot] | None = None if config.reconstruct_on_demand else {}
-        self._current: tuple[int, Snapshot] | None = None
+        self._current: tuple[HistoryNode, Snapshot] | None = None
 
     def stand_at(self, node: HistoryNode, snapshot: Snapshot) -> None:
         """Remember the state of the entry the history stands at."""
-        self._current = (node.serial, snapshot)
+        self._current = (node, snapshot)
 
     def added(self, node: HistoryNode, snapshot: Snapshot) -> None:
         """Note the state of a new entry; it is kept only where every state is."""
@@ -375,17 +393,25 @@ class States:
     def pinned(self, serial: int) -> Snapshot | None:
         """Return a state that is kept outside the cache: the current one, or all of them."""
         current = self._current
-        if current is not None and current[0] == serial:
+        if current is not None and current[0].serial == serial:
             return current[1]
         return None if self._pinned is None else self._pinned.get(serial)
 
+    def may_be_pinned_in(self, chain: ChainRoot) -> bool:
+        """Whether the state of an entry that stands on a full snapshot may be kept outside the cache."""
+        if self._pinned is not None:
+            return True
+        return self._current is not None and self._current[0].chain is chain
+
     def may_be_pinned_after(self, serial: int) -> bool:
         """Whether the state of a later entry may be kept outside the cache; entries that follow one are later."""
-        return self._pinned is not None or (self._current is not None and self._current[0] > serial)
+        return self._pinned is not None or (self._current is not None and self._current[0].serial > serial)
 
     def of(self, node: HistoryNode) -> Snapshot:
         """Return the full state of an entry."""
-        return self.pinned(node.serial) or self.reconstructor.state(EntryLine(self, node), 0)
+        serial = node.serial
+        known = self.pinned(serial) or self.reconstructor.cached(serial)
+        return self.reconstructor.rebuilt(EntryLine(self, node), 0) if known is None else known
 
     def once(self, node: HistoryNode) -> Snapshot:
         """Return the full state of an entry for storing it anew: neither kept nor counted."""

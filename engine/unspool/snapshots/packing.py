@@ -24,6 +24,7 @@ from unspool.snapshots.atoms import AtomChange, AtomEntry, entries_of, entry_of,
 from unspool.snapshots.snapshot import AnySnapshot, DeltaMetadata, DeltaSnapshot, Snapshot, SnapshotMetadata
 
 _FULL, _DELTA = 0, 1
+_FULL_PARTS: Final = 4
 _DELTA_PARTS: Final = 5
 _ADDED, _MODIFIED, _DELETED = 0, 1, 2
 _CODES: Final = {ChangeKind.ADDED: _ADDED, ChangeKind.MODIFIED: _MODIFIED, ChangeKind.DELETED: _DELETED}
@@ -89,6 +90,18 @@ def unpack_full(data: bytes) -> Snapshot:
     if not isinstance(snapshot, Snapshot):
         raise CorruptHistory(f"delta {snapshot.id!r} stands where a full snapshot is due")
     return snapshot
+
+
+def unpack_state(data: bytes) -> dict[str, AtomEntry]:
+    """Return the entries of a packed full snapshot: all a trusted replay needs of it.
+
+    Raises:
+        CorruptHistory: the bytes are none.
+    """
+    row = decode(data)
+    if not isinstance(row, list) or len(row) != _FULL_PARTS or row[0] != _FULL or not isinstance(row[-1], dict):
+        raise CorruptHistory("a stored full snapshot does not unpack")
+    return entries_of(row[-1])
 
 
 def unpack_delta(data: bytes) -> DeltaSnapshot:
@@ -322,6 +335,14 @@ class SnapshotWriter:
             if len(squeezed) < len(packed):
                 return PackedSnapshot(is_full, squeezed, True, len(packed))
         return PackedSnapshot(is_full, packed, False, len(packed))
+
+    def state(self, record: PackedSnapshot) -> dict[str, AtomEntry]:
+        """Return the entries of the full snapshot of a record.
+
+        Raises:
+            CorruptHistory: the bytes are none.
+        """
+        return unpack_state(self.bytes_of(record))
 
     def full(self, record: PackedSnapshot) -> Snapshot:
         """Return the full snapshot of a record.

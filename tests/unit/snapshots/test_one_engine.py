@@ -26,11 +26,11 @@ def test_histories_chains_and_managers_rebuild_through_one_reconstructor(
     history: History, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rebuilt: list[str] = []
-    state = rebuild.SnapshotReconstructor.state
+    the_one = rebuild.SnapshotReconstructor.rebuilt
     monkeypatch.setattr(
         rebuild.SnapshotReconstructor,
-        "state",
-        lambda self, line, at: rebuilt.append(type(line).__name__) or state(self, line, at),
+        "rebuilt",
+        lambda self, line, at: rebuilt.append(type(line).__name__) or the_one(self, line, at),
     )
     assert history.view(4)["n"] == 4
     run = run_of([{"n": number} for number in range(6)])
