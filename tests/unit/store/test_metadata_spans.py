@@ -265,7 +265,7 @@ def test_neighbours_of_an_entry_at_rest_are_told_without_a_search_for_their_bloc
     small(path, monkeypatch)
     with History(FileStore.open(path)) as history:
         expected = [(history.changed_atoms(seq), history[seq].action) for seq in range(100, 140)]
-    with FileStore.open(path) as store:
+    with closing(FileStore.open(path)) as store:
         store.changed(130)
         queries: list[str] = []
         reader = store._reader
