@@ -1,4 +1,4 @@
-"""What operating systems do each in a way of their own: flags of open files, locks, owners, reads at a place, signals.
+"""What operating systems do each in a way of their own: flags of open files, locks, owners, folders of a user, signals.
 
 Linux and macOS have all of it; Windows has no `fcntl`, no owners by number, no `pread` and other signals. Everything else asks here,
 so that a system is one module, and its absence can be tested on another one.
@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import threading
+from pathlib import Path
 from typing import Any, Final
 
 from unspool.errors import ConfigError
@@ -62,6 +63,34 @@ def _windows() -> Any:
     import msvcrt  # there is one on Windows only
 
     return msvcrt
+
+
+def user_folder(kind: str) -> Path:
+    """Return the folder of one kind that is this user's and this program's; it may not be there yet.
+
+    Args:
+        kind: `config`, `state` (remembered places), `data` (what cannot be made again) or `cache`.
+    """
+    variable, below_home = _USER_FOLDERS[kind]
+    given = Path(os.environ.get(variable, ""))
+    # The specification says that one that is not absolute means nothing.
+    if given.is_absolute():
+        return given / "unspool"
+    local = Path(os.environ.get("LOCALAPPDATA", ""))
+    if fcntl is None and local.is_absolute():
+        return local / "unspool" / kind
+    home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home fails where there is none
+    # Containers give users without a home the root folder: nothing is there, and nothing can be written.
+    return (home if home.is_absolute() else Path(os.sep)) / below_home / "unspool"
+
+
+_USER_FOLDERS: Final = {
+    "config": ("XDG_CONFIG_HOME", ".config"),
+    "state": ("XDG_STATE_HOME", ".local/state"),
+    "data": ("XDG_DATA_HOME", ".local/share"),
+    "cache": ("XDG_CACHE_HOME", ".cache"),
+}
+"""By kind, the variable that names the folder above, and where that is below the home folder when it is not set."""
 
 
 def user() -> int:

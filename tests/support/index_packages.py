@@ -15,12 +15,13 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
-import platformdirs
 import pytest
+
+from unspool.system import user_folder
 
 INSTALL_S = 180
 # Each test has a home of its own, and these are kept for all.
-_CACHE = Path(os.environ.get("UNSPOOL_TEST_PACKAGES") or platformdirs.user_cache_path("unspool-tests"))
+_CACHE = Path(os.environ.get("UNSPOOL_TEST_PACKAGES") or user_folder("cache").with_name("unspool-tests"))
 
 
 @functools.cache

@@ -11,8 +11,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-import platformdirs
 import pytest
+
+from unspool.system import user_folder
 
 PACKAGES = {
     "redux": "5.0.1",
@@ -35,7 +36,7 @@ def node_packages() -> Path:
             pytest.skip(f"{program} is not here, and the packages are those of npm")
     wanted = json.dumps({"private": True, "type": "module", "dependencies": PACKAGES}, indent=1)
     name = hashlib.sha256(wanted.encode()).hexdigest()[:16]
-    cache = Path(os.environ.get("UNSPOOL_TEST_PACKAGES") or platformdirs.user_cache_path("unspool-tests"))
+    cache = Path(os.environ.get("UNSPOOL_TEST_PACKAGES") or user_folder("cache").with_name("unspool-tests"))
     folder = cache / f"npm-{name}"
     if not folder.is_dir():
         _install(wanted, folder)

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
-from platformdirs.unix import Unix
 
 from unspool.errors import PathSyntaxError, StorageFailed, UnspoolError
 from unspool.files import make_folder, write_whole
 from unspool.model.keys import Path as Address
 from unspool.model.keys import format_path
 from unspool.model.paths import parse_path
+from unspool.system import user_folder
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 def config_folder() -> Path:
     """Return the folder of the settings file and the themes."""
-    return Unix("unspool").user_config_path
+    return user_folder("config")
 
 
 def state_folder() -> Path:
     """Return the folder of remembered places."""
-    return Unix("unspool").user_state_path
+    return user_folder("state")
 
 
 def file_name(key: str) -> str:

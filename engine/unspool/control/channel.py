@@ -236,8 +236,8 @@ def control_places(file: str | os.PathLike[str]) -> list[Path]:
 
 def runtime_folder() -> Path:
     """Return the folder for sockets that have no place beside their file; it may not be there yet."""
-    # Programs that were not started from a session have no such variable, and must find the same folder; platformdirs
-    # gives other ones from version to version, and the program and whoever looks at it may have two of them.
+    # Programs that were not started from a session have no such variable, and must find the same folder, also
+    # with another version of ours.
     given = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     user = Path("/run/user", str(system.user()))
     own = f"runtime-{system.user()}"

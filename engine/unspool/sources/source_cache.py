@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
-import platformdirs
 
 from unspool import system
 from unspool.errors import UnreadableSource, UnspoolError
@@ -477,18 +476,16 @@ def _digest_source_cache(text: str) -> str:
 
 def cache_folder() -> Path:
     """Return where histories of foreign sources are kept."""
-    return platformdirs.user_cache_path("unspool") / "sources"
+    return system.user_folder("cache") / "sources"
 
 
 def _folder() -> Path | None:
     """Return the folder of the cache if nobody else can put anything there or look into it; make it where it is missing."""
     try:
         folder = cache_folder()
-        if not folder.is_absolute():
-            return None
         make_folder(folder)
         status = folder.stat()
-    except (OSError, RuntimeError):
+    except OSError:
         # No home, or a read-only one.
         return None
     is_private = system.is_mine(status) and (os.name == "nt" or not stat.S_IMODE(status.st_mode) & 0o077)

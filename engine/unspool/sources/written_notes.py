@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
-import platformdirs
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
@@ -435,7 +434,7 @@ def notes_place(source: str) -> Path | None:
         # Repositories and files are named by paths too, which mean others in another folder.
         name = without_password(source) if is_postgres(source) else f"{source}\n{Path.cwd()}"
         digest = hashlib.sha256(os.fsencode(name)).hexdigest()[:32]
-        return platformdirs.user_data_path("unspool") / "notes" / f"{digest}{ENDING}"
+        return system.user_folder("data") / "notes" / f"{digest}{ENDING}"
     real = Path(os.path.realpath(source))
     return real.with_name(real.name + ENDING)
 

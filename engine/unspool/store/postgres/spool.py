@@ -23,8 +23,6 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any, Final
 
-import platformdirs
-
 from unspool.codec.records import replay
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files import drop_lock, make_folder, take_lock, write_whole
@@ -35,6 +33,7 @@ from unspool.store.postgres.connection import Target
 from unspool.store.protocol import Draft
 from unspool.store.tail import missing_entry, read_rows
 from unspool.store.writer import lock_path
+from unspool.system import user_folder
 
 LEAST_BYTES: Final = 1 << 20
 NOTE: Final = "unspool.spool"
@@ -203,7 +202,7 @@ def spools_folder(base: str | os.PathLike[str] | None) -> Path:
     """Return the folder that spools lie in."""
     if base is not None:
         return Path(base)
-    return platformdirs.user_state_path("unspool") / "spool"
+    return user_folder("state") / "spool"
 
 
 class Spool:
