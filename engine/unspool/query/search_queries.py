@@ -15,6 +15,7 @@ from unspool.model.keys import Path, format_path
 from unspool.model.limits import in_force
 from unspool.model.paths import parse_path
 from unspool.model.values import Tagged, Value, json_equal
+from unspool.query.patterns import BoundedPattern
 
 _LONGEST: Final = 20_000
 """Characters of what can be looked for; nobody types more."""
@@ -124,20 +125,15 @@ class PatternQuery:
         Raises:
             ExpressionError: it is no regular expression; the message names the column.
         """
-        # Only who asks for a pattern waits for its import.
-        import regex
-
         _check_length(pattern)
         literal = re.sub(r"\\.", "", pattern)
-        flags = regex.IGNORECASE if literal == literal.lower() else 0
+        flags = re.IGNORECASE if literal == literal.lower() else 0
         try:
             # Python warns of what may mean something else one day; whoever searches cannot do anything about it.
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                # The standard library says what is a pattern and where one fails; the other has a way to end a match.
-                re.compile(pattern)
-                self._pattern = regex.compile(pattern, flags)
-        except (re.error, regex.error) as error:
+                self._pattern = BoundedPattern(pattern, flags)
+        except re.error as error:
             column = (error.pos or 0) + 1
             raise ExpressionError(f"{pattern[:80]!r} is no pattern: {error.msg} at column {column}") from None
         except (RecursionError, OverflowError) as error:
@@ -151,17 +147,21 @@ class PatternQuery:
         """See `Query.find`.
 
         Raises:
-            EvaluationStopped: the pattern takes longer on this text than the limits allow.
+            EvaluationStopped: the pattern takes longer on this text than the limits allow, or cannot be stopped in time here.
         """
         limits = in_force()
         try:
-            match = self._pattern.search(text, timeout=limits.pattern_seconds)
+            return self._pattern.search(text, limits.pattern_seconds)
         except TimeoutError:
             raise EvaluationStopped(
                 f"the pattern {self._pattern.pattern[:80]!r} takes too long on a text of {len(text):,} characters "
                 f"({text[:20]!r}...); repeat fewer things inside repeated ones, or: {limits.remedy('pattern_seconds')}"
             ) from None
-        return None if match is None else (match.start(), match.end())
+        except OSError as error:
+            raise EvaluationStopped(
+                f"the pattern {self._pattern.pattern[:80]!r} needs a process of its own on a text of {len(text):,} characters "
+                f"({error.strerror or error}); repeat fewer things, or look for a text instead"
+            ) from None
 
     def find_value(self, path: Path, value: Value, text: str) -> Span | None:
         """See `Query.find_value`."""

@@ -32,6 +32,10 @@ def test_every_dependency_has_its_line() -> None:
     assert extras == set(PROJECT["optional-dependencies"]) - OURS
 
 
+def test_a_plain_install_asks_for_few_packages() -> None:
+    assert len(PROJECT["dependencies"]) <= 10
+
+
 def test_every_dependency_is_imported_somewhere() -> None:
     code = "".join(path.read_text("utf-8") for folder in ("engine", "tui") for path in (ROOT / folder).rglob("*.py"))
     for item in PROJECT["dependencies"]:
