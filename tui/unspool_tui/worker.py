@@ -141,8 +141,8 @@ class Worker:
 
     @property
     def idle(self) -> bool:
-        """Nothing is being answered or waits."""
-        return self._busy is None and not self._jobs
+        """Nothing is being answered or waits, and the last reply is handed over."""
+        return self._at_rest.is_set() and not self._jobs
 
     def rests(self) -> bool:
         """Whether the thread does nothing, or will in a moment, so that asking beside it waits for no lock.
@@ -172,6 +172,7 @@ class Worker:
                     self._wake.wait()
                 self._let_go()
                 if self._closed:
+                    self._at_rest.set()
                     return
                 if not self._jobs:
                     continue

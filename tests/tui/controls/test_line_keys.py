@@ -48,13 +48,6 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
     return read
 
 
-async def test_five_keys_from_a_cold_start_tell_who_set_a_total(shop: Path) -> None:
-    async with drive(make_app(open_file(shop)), size=(80, 24)) as driver:
-        await driver.press(":", "c", "a", "t", "enter")
-        assert driver.view.selected == ("carts", "ada", "total")
-        assert "set #111 ada arrives · demo_shop.py:98" in driver.text()
-
-
 @action("line.open")
 async def test_eight_keys_lead_from_a_cold_start_to_the_line_that_did_it_and_the_ninth_opens_it(
     shop: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch

@@ -20,16 +20,6 @@ async def find(driver: Driver, text: str) -> None:
     await driver.press("enter")
 
 
-async def test_an_atom_among_5000_is_reached_with_six_keys(tmp_path: Path) -> None:
-    wide = {f"sensor_{number}": {"value": number, "unit": "K"} for number in range(5_000)}
-    path = record(tmp_path / "wide.unspool", [(wide, "start"), (wide | {"sensor_4998": {"value": 1}}, "set")])
-    async with drive(make_app(open_file(path), at=1)) as driver:
-        await driver.press(":", "4", "9", "9", "8", "enter")
-        assert driver.view.selected == ("sensor_4998",)
-        assert driver.view.focus is Pane.INSPECT
-        assert "sensor_4998" in driver.panel(Pane.INSPECT)
-
-
 async def test_a_path_is_found_with_its_value_and_selected(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
         await driver.press(":")

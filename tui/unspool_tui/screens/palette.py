@@ -72,6 +72,8 @@ class PaletteTarget(Struct, frozen=True):
 
 _PRIORITY: Final = list(TargetKind)
 """Of two names that fit alike, the one whose kind comes first stands above."""
+_PRIORITY_OF_LETTERS: Final = sorted(TargetKind, key=lambda kind: kind is TargetKind.COMMAND)
+"""The same where letters are only in order: commands have keys, and are hardly meant."""
 
 
 class CommandPalette(Modal[PaletteTarget]):
@@ -277,7 +279,7 @@ class CommandPalette(Modal[PaletteTarget]):
                 name = self._names.names[match.row]
                 kind = TargetKind.ATOM if len(name.address) == 1 else TargetKind.PATH
                 found.append((match, PaletteTarget(kind, name.name, name.seq, name.address, match.row)))
-        return sorted(found, key=lambda one: (one[0].closeness, _PRIORITY.index(one[1].kind), *one[0][1:]))
+        return sorted(found, key=_standing)
 
     def _fitting_commands(self, query: str) -> list[tuple[Match, PaletteTarget]]:
         best: dict[int, Match] = {}
@@ -287,7 +289,7 @@ class CommandPalette(Modal[PaletteTarget]):
                 # A few letters are somewhere in every sentence.
                 continue
             if row not in best:
-                best[row] = Match(Closeness.WORDS, match.length, row) if part == _HELP else match._replace(row=row)
+                best[row] = Match(Closeness.WORDS, 0, match.length, row) if part == _HELP else match._replace(row=row)
         return [(match, PaletteTarget(TargetKind.COMMAND, ACTIONS[row].id)) for row, match in best.items()]
 
     def enter(self, text: str) -> None:
@@ -338,6 +340,12 @@ class CommandPalette(Modal[PaletteTarget]):
     @on(Framed.Wheeled)
     def _wheeled(self, message: Framed.Wheeled) -> None:
         self.press("down" if message.by > 0 else "up", None)
+
+
+def _standing(one: tuple[Match, PaletteTarget]) -> tuple[int, ...]:
+    match, target = one
+    kinds = _PRIORITY_OF_LETTERS if match.closeness is Closeness.LETTERS else _PRIORITY
+    return (match.closeness, kinds.index(target.kind), *match[1:])
 
 
 _COMMAND_NAMES: Final = frozenset(name.lower() for action in ACTIONS for name in (action.label, action.id))
