@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, HINTS, Keymap
-from unspool_tui.cheatsheet import keys_markdown
 from unspool_tui.controls import CONTROLS
+from unspool_tui.reference_pages import keys_markdown
 
 
 def _pressed_by_tests() -> set[str]:
@@ -58,7 +58,7 @@ def test_remapped_keys_belong_to_their_new_action_alone() -> None:
 
 def test_the_cheat_sheet_is_not_stale() -> None:
     assert (Path(__file__).parents[2] / "docs" / "keys.md").read_text("utf-8") == keys_markdown(), (
-        "run python -m unspool_tui.cheatsheet > docs/keys.md"
+        "run python -m unspool_tui.reference_pages keys > docs/keys.md"
     )
 
 

@@ -13,9 +13,9 @@ from tui_driver import drive, make_app, open_file
 
 from unspool.model.entries import SourceLine
 from unspool_tui.actions import BY_ID
+from unspool_tui.controls.app import EditorFailed, editor_command, file_of, run_editor
 from unspool_tui.demo_app import run_at_once
 from unspool_tui.permits import Permits
-from unspool_tui.source_lines import EditorFailed, editor_command, file_of, run_editor
 from unspool_tui.view.model import View
 
 action = pytest.mark.action

@@ -9,8 +9,8 @@ from hostile_texts import HOSTILE_TEXTS
 from shop_files import record
 from tui_driver import drive, make_app, open_file
 
-from unspool_tui.view.filters import compile_filter, filter_of_action, parse_filter
 from unspool_tui.view.model import Pane
+from unspool_tui.view.overview import compile_filter, filter_of_action, parse_filter
 
 action = pytest.mark.action
 

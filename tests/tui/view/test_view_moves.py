@@ -13,9 +13,9 @@ from msgspec.structs import replace
 from unspool.query.entry_names import NoSuchPlace, find_place
 from unspool_tui.panes.changes import word_diff
 from unspool_tui.view import moves
-from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import SPEEDS, Against, Pane, SearchState, View, Width
 from unspool_tui.view.moves import keep_visible, thumb
+from unspool_tui.view.overview import Rows
 
 totals = st.integers(min_value=1, max_value=3_000)
 

@@ -14,7 +14,7 @@ from unspool.history.verdict import COMPLETE
 from unspool_tui.cli import COMMANDS, cli, run
 from unspool_tui.cli.help_pages import EXAMPLES, GROUPS, START
 from unspool_tui.cli.output import gate
-from unspool_tui.manual import pages
+from unspool_tui.reference_pages import pages
 
 MAN = Path(__file__).parents[3] / "docs" / "man"
 LINES = [line for _, examples in EXAMPLES.items() for line, _ in examples] + [line for line, _ in START]
@@ -76,7 +76,7 @@ def test_the_manual_pages_are_those_of_the_commands() -> None:
     made = dict(pages())
     assert {path.name for path in MAN.iterdir()} == set(made)
     stale = [name for name, text in made.items() if (MAN / name).read_text() != text]
-    assert stale == [], "make them anew: python -m unspool_tui.manual docs/man"
+    assert stale == [], "make them anew: python -m unspool_tui.reference_pages manual docs/man"
 
 
 @pytest.mark.skipif(shutil.which("groff") is None, reason="groff is not installed")

@@ -15,8 +15,7 @@ from unspool import Recorder, open_history
 from unspool.errors import QuestionError
 from unspool.model import limits
 from unspool_tui.cli import run
-from unspool_tui.mcp_answers import UNTRUSTED
-from unspool_tui.mcp_server import HistoryTools, make_server
+from unspool_tui.mcp_server import UNTRUSTED, HistoryTools, make_server
 
 SKILL = Path(__file__).parents[3] / "docs" / "agents" / "SKILL.md"
 FAULTS = ("total", "misspelt", "enemies", "dangling", "below", "amount", "account", "running", "lines", "chars")

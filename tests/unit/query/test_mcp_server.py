@@ -21,9 +21,8 @@ from unspool.history import History
 from unspool.model import limits
 from unspool.model.limits import Limits
 from unspool.store import FileStore
-from unspool_tui import mcp_answers, mcp_server
-from unspool_tui.mcp_answers import Desk
-from unspool_tui.mcp_server import HistoryTools
+from unspool_tui import mcp_server
+from unspool_tui.mcp_server import Desk, HistoryTools
 
 TOOLS = {
     "sources", "list", "show", "diff", "blame", "writes", "why", "shape", "bisect", "search", "compare", "check", "doctor",
@@ -154,7 +153,7 @@ async def test_a_question_that_is_given_up_is_told_so() -> None:
 
     def counting() -> str:
         begun.set()
-        patience = mcp_answers.patience_now()
+        patience = mcp_server.patience_now()
         while not patience():
             pass
         told.set()

@@ -52,7 +52,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "serve", "Open each SOURCE in a web browser, side by side as tabs; each visitor gets a screen of their own."
     ),
     "listen": CommandEntry(
-        "listen",
+        "serve",
         "Record stores of running apps, each into a file of its own in DIR, and let the screen put them back.",
     ),
     "step": CommandEntry(

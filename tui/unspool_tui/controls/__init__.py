@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from unspool_tui.controls import app, navigation, notes, program, results, search, tabs, view
+from unspool_tui.controls import app, navigation, program, results, search, tabs, view
 from unspool_tui.screens.protocols import Controls, HistoryScreen
 
 
@@ -14,7 +14,7 @@ def _begun(main: HistoryScreen) -> None:
     if main.scene.history.is_foreign:
         tabs.offer_many(main)
     program.watch(main)
-    notes.read_notes(main)
+    results.read_notes(main)
 
 
 def _is_read(main: HistoryScreen) -> None:
@@ -22,7 +22,7 @@ def _is_read(main: HistoryScreen) -> None:
         view.check_identity(main, main.unchecked)
     if main.scene.history.is_foreign:
         # Those on entries that were still to be read have no place yet.
-        notes.read_notes(main)
+        results.read_notes(main)
 
 
 CONTROLS: Final = Controls(
@@ -33,7 +33,6 @@ CONTROLS: Final = Controls(
         **view.CONTROLS,
         **tabs.CONTROLS,
         **program.CONTROLS,
-        **notes.CONTROLS,
         **app.CONTROLS,
     },
     begun=_begun,

@@ -15,9 +15,9 @@ from unspool_tui.panes.watches import check_watch, spelled
 from unspool_tui.questions import AnswerChange, check_question, check_search, search, turns
 from unspool_tui.screens.modal import Prompt
 from unspool_tui.session import MOST_WATCHES
-from unspool_tui.view import filters, moves
-from unspool_tui.view.filters import Keep, Rows
+from unspool_tui.view import moves, overview
 from unspool_tui.view.model import Filter, ListKind, ResultRow, SearchState
+from unspool_tui.view.overview import Keep, Rows
 from unspool_tui.worker import SLICE_SECONDS, QuestionKind, Reply
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def ask_filter(main: HistoryScreen) -> None:
     """Ask which entries to show."""
 
     def check(text: str) -> str:
-        filters.compile_filter(filters.parse_filter(text), main.scene.history)
+        overview.compile_filter(overview.parse_filter(text), main.scene.history)
         return ""
 
     def typed(text: str | None) -> None:
@@ -165,7 +165,7 @@ def ask_filter(main: HistoryScreen) -> None:
             main.typed["filter"].append(text)
             start_filter(main, text.strip(), moving=True)
 
-    prompt = Prompt("\\", filters.HELP, text=main.view.filter.text, check=check, history=main.typed["filter"])
+    prompt = Prompt("\\", overview.HELP, text=main.view.filter.text, check=check, history=main.typed["filter"])
     main.open(prompt, typed)
 
 
@@ -183,7 +183,7 @@ def start_filter(main: HistoryScreen, text: str, *, moving: bool = False) -> Non
         main.rows = Rows(main.view.total, first=main.view.first)
         main.apply(replace(main.view, filter=Filter()))
         return
-    keep = filters.compile_filter(filters.parse_filter(text), main.scene.history)
+    keep = overview.compile_filter(overview.parse_filter(text), main.scene.history)
     total = main.view.total
     first, started = main.view.first, main.view.head
     rows = main.rows = Rows(total, array("q"), first=first)
@@ -205,8 +205,8 @@ def start_filter(main: HistoryScreen, text: str, *, moving: bool = False) -> Non
 def restore_filter(main: HistoryScreen, text: str) -> None:
     """Filter as when the source was left; a remembered filter that no longer parses is forgotten."""
     try:
-        filters.compile_filter(filters.parse_filter(text), main.scene.history)
-    except filters.FilterSyntaxError:
+        overview.compile_filter(overview.parse_filter(text), main.scene.history)
+    except overview.FilterSyntaxError:
         return
     start_filter(main, text)
 

@@ -16,9 +16,8 @@ from unspool_tui.panes.answer import headline
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.labels import largest_change, record_names
 from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, spans_width, wrap_words
-from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import Pane, View
-from unspool_tui.view.overview import EntryColumns
+from unspool_tui.view.overview import EntryColumns, Rows
 
 if TYPE_CHECKING:
     from unspool.history.history import History

@@ -10,8 +10,8 @@ from unspool_tui.panes.names import ActionCount, count_actions
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import BLANK, Row, crop, on_grid
 from unspool_tui.screens.page import Page
-from unspool_tui.view.filters import filter_of_action
 from unspool_tui.view.model import seconds_left
+from unspool_tui.view.overview import filter_of_action
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from textual.message import Message
 from unspool_tui.panes.scene import Scene
 from unspool_tui.rendering import format_units
 from unspool_tui.view import moves
-from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import View
+from unspool_tui.view.overview import Rows
 from unspool_tui.worker import QuestionKind, Worker
 
 if TYPE_CHECKING:

@@ -28,8 +28,8 @@ from unspool_tui.screens.modal import Modal
 from unspool_tui.screens.protocols import Controls, Dialog, HistoryApp, Result
 from unspool_tui.view import moves
 from unspool_tui.view.axis import LaneKind
-from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, View, Width
+from unspool_tui.view.overview import Keep, Rows
 from unspool_tui.widgets.lines import LinesCompositor, LinesView
 from unspool_tui.widgets.panel import Box, Framed, Panel, ScrollMemory, StripView, TabLine
 from unspool_tui.widgets.timeline import TimelineView, height_for, lane_room

@@ -19,8 +19,8 @@ from unspool_tui.screens.follower import Pump, SourceFollower
 from unspool_tui.screens.messages import MessageLog, Work
 from unspool_tui.source import NamedSource
 from unspool_tui.tabs import Tabs
-from unspool_tui.view.filters import Keep, Rows
 from unspool_tui.view.model import Pane, RecordingProgram, View, Width
+from unspool_tui.view.overview import Keep, Rows
 from unspool_tui.widgets.panel import Panel, ScrollMemory
 from unspool_tui.widgets.timeline import TimelineView
 from unspool_tui.worker import QuestionKind, Reply, Worker

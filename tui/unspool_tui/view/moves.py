@@ -9,7 +9,6 @@ from msgspec.structs import replace
 
 from unspool.model.keys import Path
 from unspool_tui.view.axis import deepest_zoom
-from unspool_tui.view.filters import Rows
 from unspool_tui.view.model import (
     SPEEDS,
     Against,
@@ -23,6 +22,7 @@ from unspool_tui.view.model import (
     View,
     Width,
 )
+from unspool_tui.view.overview import Rows
 
 JUMP_LIMIT = 100
 """How many places the jump list remembers."""

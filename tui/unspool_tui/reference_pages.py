@@ -1,7 +1,6 @@
-"""The manual pages, made from the commands: `python -m unspool_tui.manual docs/man`.
+"""Reference pages made from the code: docs/keys.md and the manual pages.
 
-One page for the program and one for each command, in the macros of man(7). A wheel installs them below `share/man`.
-"""
+`python -m unspool_tui.reference_pages keys > docs/keys.md`, `python -m unspool_tui.reference_pages manual docs/man`."""
 
 from __future__ import annotations
 
@@ -13,8 +12,53 @@ from typing import Final
 
 import click
 
+from unspool.query.entry_names import SHAPES
+from unspool_tui.actions import ACTIONS, GROUPS
 from unspool_tui.cli import COMMANDS, cli
 from unspool_tui.cli.help_pages import EXAMPLES, START, CommonOption
+from unspool_tui.copying import COPY_KINDS
+from unspool_tui.view.overview import HELP as FILTER_HELP
+
+_HEAD = """# Keys
+
+Made from the registry of actions by `python -m unspool_tui.reference_pages keys > docs/keys.md`; a test fails when it is stale.
+The names in the last column are those that the settings file remaps: see [tui.md](tui.md#settings).
+"""
+_TAIL = """
+## The mouse
+
+| Where | What |
+|---|---|
+| timeline | click or drag scrubs, and what is under the pointer is told; the wheel steps, with Shift by ten; with Ctrl it zooms |
+| a key below, a chip above, a mode in the title of Inspect | click does what it says |
+| a number such as `#747` in Changes, Inspect, the answer or what is told below | click goes to that entry |
+| a row | click selects it, a second click opens it |
+| a panel | the wheel scrolls it and leaves head and cursor where they are |
+"""
+
+
+def keys_markdown() -> str:
+    """Return the cheat sheet."""
+    parts = [_HEAD]
+    for group in GROUPS:
+        parts.append(f"\n## {group}\n\n| Key | Does | Name |\n|---|---|---|")
+        for action in ACTIONS:
+            if action.group == group:
+                keys = " ".join(_code(key) for key in action.keys)
+                parts.append(f"| {keys} | {action.help} | `{action.id}` |")
+    parts.append("\n## Typed lines\n")
+    parts.append(
+        f"- `:` goes to {SHAPES}; some letters find atoms, paths, actions (`:/` only those), bookmarks, sources and commands."
+    )
+    parts.append(f"- `\\` filters: {FILTER_HELP}.")
+    letters = ", ".join(f"`{kind.key}` {kind.label}" for kind in COPY_KINDS)
+    parts.append(f"- `y` copies, with one more letter: {letters}.")
+    return "\n".join(parts) + "\n" + _TAIL
+
+
+def _code(key: str) -> str:
+    return f"`` {key} ``" if key == "`" else f"`{key}`" if key != "|" else "`\\|`"
+
 
 EXIT_CODES: Final[Mapping[str, str]] = {
     "0": "fine; also when the reader of a pipe went away",
@@ -151,4 +195,7 @@ def write_pages(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_pages(Path(sys.argv[1]))
+    if sys.argv[1] == "keys":
+        sys.stdout.write(keys_markdown())
+    else:
+        write_pages(Path(sys.argv[2]))
