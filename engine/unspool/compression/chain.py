@@ -22,8 +22,7 @@ from unspool.codec.state_codec import (
     encode_full,
     expand_full,
 )
-from unspool.compression.compressor import DeltaCompressor
-from unspool.compression.packing import RecordedStep, compare_encoded
+from unspool.compression.compressor import DeltaCompressor, RecordedStep, compare_encoded
 from unspool.compression.records import DeltaRecord, verify_payload
 from unspool.compression.states import (
     decode_state,

@@ -13,10 +13,17 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
-from unspool.events.appending import checked_end, event_json, find_space, insert, is_version
+from unspool.events.appending import (
+    checked_end,
+    event_json,
+    events_after,
+    find_space,
+    insert,
+    is_version,
+    query_moment,
+)
 from unspool.events.canonical import plain_json
 from unspool.events.database import Database, place_of
-from unspool.events.queries import events_after, query_moment
 from unspool.events.records import (
     Event,
     EventType,

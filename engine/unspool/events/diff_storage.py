@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Final, Literal
 
 from unspool.errors import UnreadableSource
-from unspool.events.appending import append, check_draft, check_timestamp, find_space
+from unspool.events.appending import append, check_draft, check_timestamp, find_space, query_moment
 from unspool.events.canonical import sha256_hex
 from unspool.events.log import EventLog
-from unspool.events.queries import query_moment
 from unspool.events.records import BeforeGenesis, Event, EventDraft, EventType, InvalidEvent, InvalidQuery
 from unspool.events.replay import (
     AstDiffOperation,

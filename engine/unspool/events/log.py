@@ -7,10 +7,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from unspool.events.appending import append, find_space
+from unspool.events.appending import Order, append, by_space, by_time, by_type, find_space, page_request
 from unspool.events.archive import DEFAULT_MAX_BYTES, export_space, import_spaces, unpack_archive
 from unspool.events.database import DEFAULT_TIMEOUT, Database, place_of
-from unspool.events.queries import Order, by_space, by_time, by_type, page_request
 from unspool.events.records import (
     CompactionReport,
     Event,

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from unspool.errors import UnsupportedValue
-from unspool.events.appending import SpaceRow, check_payload, find_space
+from unspool.events.appending import (
+    MOMENT_COLUMN,
+    PLACE_COLUMN,
+    SpaceRow,
+    check_payload,
+    events_after,
+    find_space,
+    query_moment,
+    rows_after,
+)
 from unspool.events.canonical import canonical_json, plain_json, sha256_hex
 from unspool.events.database import Database, place_of, sequence_at
-from unspool.events.queries import MOMENT_COLUMN, PLACE_COLUMN, events_after, query_moment, rows_after
 from unspool.events.records import (
     BrokenLink,
     DatabaseError,

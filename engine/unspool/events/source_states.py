@@ -12,11 +12,10 @@ from typing import Final
 
 import zstandard
 
-from unspool.events.appending import SpaceRow, find_space
+from unspool.events.appending import SpaceRow, events_after, find_space
 from unspool.events.archive import DEFAULT_MAX_BYTES, unpack_archive
 from unspool.events.database import place_of
 from unspool.events.log import EventLog, read_archive
-from unspool.events.queries import events_after
 from unspool.events.records import BeforeGenesis, DatabaseError, Event, EventType, InvalidEvent, InvalidQuery
 from unspool.events.replay import (
     SOURCE_KEY,

@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from msgspec import Struct
 
-from unspool.model.options import require_number
+from unspool.model.limits import require_number
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")

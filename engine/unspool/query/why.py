@@ -28,9 +28,8 @@ from unspool.model.wire import decode
 from unspool.query.lineage import StateReader
 from unspool.query.path_writes import PathWrite, WriteKind, follow_back
 from unspool.query.value_parts import differences, find, leaves
-from unspool.query.why_evidence import Evidence, evidence_for
 from unspool.query.why_formulas import Formula, FormulaKind, FormulaMoment, members_of, number_of, written_by
-from unspool.query.why_guesses import Goal, Weighed, information, number_bits, weigh
+from unspool.query.why_guesses import Evidence, Goal, Weighed, evidence_for, information, number_bits, weigh
 
 _REFINED: Final = 6
 """Formulas of one value for which evidence is sought."""

@@ -5,30 +5,23 @@ it, `DeltaRecorder` records the next ones. Nothing is stored for regions that no
 """
 
 from unspool.errors import RegionError
-from unspool.regions.address import Position, RegionAddress, RingworldAddress, hash_seed
-from unspool.regions.apply import (
-    Applied,
-    Audit,
-    ItemAccount,
-    apply_delta,
-    apply_deltas,
-    audit,
-    replay_to,
-    require_fate,
-)
-from unspool.regions.checks import (
+from unspool.regions.address import (
     AmbiguousByteOrder,
     DeltaConflict,
     FateRequired,
     InvalidRegionValue,
     NotInRegion,
     OutOfRange,
+    Position,
+    RegionAddress,
     RegionFileError,
     RegionStorageError,
     RegionWarning,
+    RingworldAddress,
     SnapshotMissing,
     UnknownAction,
     UnknownFate,
+    hash_seed,
 )
 from unspool.regions.formats import (
     DirectoryStorage,
@@ -79,7 +72,20 @@ from unspool.regions.region_file import (
     SnapshotReference,
 )
 from unspool.regions.region_files import compress_deltas
-from unspool.regions.state import RegionMoment, RegionSnapshot, region_history, region_state
+from unspool.regions.state import (
+    Applied,
+    Audit,
+    ItemAccount,
+    RegionMoment,
+    RegionSnapshot,
+    apply_delta,
+    apply_deltas,
+    audit,
+    region_history,
+    region_state,
+    replay_to,
+    require_fate,
+)
 from unspool.regions.store import DeltaRecorder, LoadedRegion, RegionStore
 from unspool.regions.table import (
     STANDARD_ACTIONS,

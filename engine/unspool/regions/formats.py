@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from unspool.errors import UnspoolError
 from unspool.files import create_private, make_folder, make_if_missing, sync_folder, write_whole
 from unspool.model.values import Value
-from unspool.regions.checks import InvalidRegionValue, RegionFileError, RegionStorageError
+from unspool.regions.address import InvalidRegionValue, RegionFileError, RegionStorageError
 from unspool.regions.records import (
     MAGIC,
     RECORD_HEAD_SIZE,

@@ -8,11 +8,11 @@ from enum import StrEnum
 from typing import Final, Self
 
 from unspool.model.values import MISSING, Value
-from unspool.regions.address import Position
-from unspool.regions.checks import (
+from unspool.regions.address import (
     EMPTY,
     InvalidRegionValue,
     Number,
+    Position,
     UnknownFate,
     describe,
     freeze_extra,

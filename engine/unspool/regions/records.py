@@ -17,8 +17,7 @@ from typing import Any, Final, Literal, NamedTuple, NoReturn
 from unspool.errors import RegionError
 from unspool.model.limits import in_force, json_holds_more_than
 from unspool.model.values import Value, walk
-from unspool.regions.address import Position
-from unspool.regions.checks import (
+from unspool.regions.address import (
     MAX_NESTING,
     U8_MAX,
     U16_MAX,
@@ -26,6 +25,7 @@ from unspool.regions.checks import (
     AmbiguousByteOrder,
     InvalidRegionValue,
     OutOfRange,
+    Position,
     RegionFileError,
 )
 from unspool.regions.payloads import ACTION_CODES, ACTION_ORDER

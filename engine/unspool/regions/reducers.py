@@ -10,8 +10,7 @@ from typing import Final, cast
 import msgspec
 
 from unspool.model.values import Value
-from unspool.regions.address import Position
-from unspool.regions.checks import EMPTY, FrozenObject, InvalidRegionValue, need_whole
+from unspool.regions.address import EMPTY, FrozenObject, InvalidRegionValue, Position, need_whole
 from unspool.regions.payloads import (
     BuildingDelta,
     CustomDelta,

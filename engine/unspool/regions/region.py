@@ -11,13 +11,16 @@ from typing import Any, Final, Protocol, Self, cast
 import msgspec
 
 from unspool.model.values import MISSING, Value
-from unspool.regions.address import REGION_HEIGHT, REGION_WIDTH, Position, RegionAddress
-from unspool.regions.checks import (
+from unspool.regions.address import (
     EMPTY,
+    REGION_HEIGHT,
+    REGION_WIDTH,
     U32_MAX,
     FrozenObject,
     InvalidRegionValue,
     Number,
+    Position,
+    RegionAddress,
     UnknownAction,
     canonical,
     freeze,

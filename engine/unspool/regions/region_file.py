@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple, Self
 
 from unspool.model.values import MISSING, Value
-from unspool.regions.address import RegionAddress
-from unspool.regions.checks import (
+from unspool.regions.address import (
     EMPTY,
     FrozenObject,
     InvalidRegionValue,
     Number,
+    RegionAddress,
     freeze_extra,
     need_number,
     need_object,

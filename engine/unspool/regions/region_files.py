@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 
 from unspool.model.values import Value
-from unspool.regions.address import RegionAddress
-from unspool.regions.checks import RegionFileError, SnapshotMissing
+from unspool.regions.address import RegionAddress, RegionFileError, SnapshotMissing
 from unspool.regions.formats import FileForm, RegionDocument, RegionStorage, decode_region, encode_region
 from unspool.regions.records import HeaderlessRecords
 from unspool.regions.region import RegionDelta, in_tick_order

@@ -10,15 +10,18 @@ from types import TracebackType
 from typing import Final, Self
 
 from unspool.model.values import Value
-from unspool.regions.address import REGION_HEIGHT, REGION_WIDTH, Position, RegionAddress, as_position
-from unspool.regions.apply import Applied, Audit, apply_deltas, apply_parts, balance, require_fate
-from unspool.regions.checks import (
+from unspool.regions.address import (
+    REGION_HEIGHT,
+    REGION_WIDTH,
     InvalidRegionValue,
     NotInRegion,
     Number,
     OutOfRange,
+    Position,
+    RegionAddress,
     RegionFileError,
     RegionWarning,
+    as_position,
     need_whole,
 )
 from unspool.regions.formats import DirectoryStorage, FileForm, RegionStorage
@@ -43,7 +46,7 @@ from unspool.regions.region_files import (
     with_recorded,
     with_visits,
 )
-from unspool.regions.state import RegionSnapshot
+from unspool.regions.state import Applied, Audit, RegionSnapshot, apply_deltas, apply_parts, balance, require_fate
 from unspool.regions.table import STANDARD_ACTIONS, World
 
 

@@ -10,8 +10,17 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final, Self, cast
 
-from unspool.regions.address import Position, RegionAddress, hash_seed
-from unspool.regions.checks import FrozenObject, InvalidRegionValue, Number, UnknownAction, canonical, freeze
+from unspool.regions.address import (
+    FrozenObject,
+    InvalidRegionValue,
+    Number,
+    Position,
+    RegionAddress,
+    UnknownAction,
+    canonical,
+    freeze,
+    hash_seed,
+)
 from unspool.regions.payloads import DeltaAction, ItemDelta, NPCDelta, TerrainDelta, read_items
 from unspool.regions.reducers import (
     DROPS,

@@ -10,7 +10,7 @@ from unspool.delta.apply import invert_ops
 from unspool.errors import BaseMismatch, ContradictoryDelta, DeltaError, UnspoolError
 from unspool.model.encoding import encode
 from unspool.model.entries import ChangeKind
-from unspool.model.options import read_options
+from unspool.model.limits import read_options
 from unspool.model.values import Value
 from unspool.snapshots.atoms import AtomChange, AtomEntry, pack_ops
 from unspool.snapshots.changes import (

@@ -22,7 +22,7 @@ from unspool.codec.strategies import (
 )
 from unspool.errors import BrokenChain, ContradictoryDelta, EntryNotFound, UnspoolError
 from unspool.model.cache import DEFAULT_MAX_ENTRIES, CacheStats
-from unspool.model.options import read_options, require_number
+from unspool.model.limits import read_options, require_number
 from unspool.model.values import Value
 from unspool.snapshots.calculator import DeltaLike, SnapshotLike, as_delta, as_snapshot
 from unspool.snapshots.chains import ChainLine, ChainWalk, DeltaChain, TrackedChain, replay_chain

@@ -13,7 +13,7 @@ from unspool.errors import ConfigError, ContradictoryDelta, DeltaError, UnspoolE
 from unspool.model.encoding import encode
 from unspool.model.entries import ChangeKind, Op, OpKind
 from unspool.model.keys import Path
-from unspool.model.options import require_bool, require_choice
+from unspool.model.limits import require_bool, require_choice
 from unspool.model.values import MISSING, Value, json_equal, strict_equal
 from unspool.snapshots.atoms import PRIMITIVE, AtomChange, AtomEntry, pack_ops
 from unspool.snapshots.packing import packed_size, without_values

@@ -22,7 +22,7 @@ from unspool.delta.structural import Identity
 from unspool.errors import ConfigError
 from unspool.history.rebuild import DeltaLine, Route
 from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache
-from unspool.model.options import require_bool, require_choice, require_number
+from unspool.model.limits import require_bool, require_choice, require_number
 from unspool.model.values import Value
 from unspool.snapshots.atoms import AtomEntry
 from unspool.snapshots.chain_manager import DEFAULT_FULL_SNAPSHOT_INTERVAL

@@ -15,7 +15,7 @@ from typing import Literal, TypeAlias, overload
 
 from unspool.errors import DeltaError, EntryNotFound
 from unspool.model.cache import CacheStats
-from unspool.model.options import read_options
+from unspool.model.limits import read_options
 from unspool.model.values import Value
 from unspool.snapshots.calculator import SnapshotLike, as_snapshot
 from unspool.snapshots.chains import DeltaChain

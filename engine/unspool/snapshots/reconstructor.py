@@ -18,7 +18,7 @@ from unspool.errors import BrokenChain, DeltaError, EntryNotFound, UnspoolError
 from unspool.history import rebuild
 from unspool.history.rebuild import DeltaLine, Route
 from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache
-from unspool.model.options import read_options, require_bool, require_number
+from unspool.model.limits import read_options, require_bool, require_number
 from unspool.model.values import Value
 from unspool.snapshots.calculator import DeltaLike, SnapshotLike, as_delta, as_snapshot, invert_delta
 from unspool.snapshots.chains import ChainWalk, follows, snapshot_at

@@ -27,7 +27,7 @@ from unspool.codec.strategies import (
     TimeStrategy,
 )
 from unspool.errors import ConfigError
-from unspool.model.options import read_options, require_bool, require_choice, require_number
+from unspool.model.limits import read_options, require_bool, require_choice, require_number
 from unspool.model.values import Value
 from unspool.snapshots.chains import ChainWalk, DeltaChain, replay_chain
 from unspool.snapshots.changes import DeltaOptions, changes_between

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from unspool.codec.state_codec import DeltaStrategy, decode_full
-from unspool.compression.packing import choose
+from unspool.compression.compressor import choose
 
 
 def test_f12_no_patch_is_tried_on_a_very_large_state() -> None:

@@ -13,8 +13,7 @@ from unspool import open_history
 from unspool.model.json_exact import BrokenText, Parsed, TooMuch
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
-from unspool.sources.documents import kind_of
-from unspool.sources.flat_documents import parse_properties
+from unspool.sources.documents import kind_of, parse_properties
 
 
 def read(text: str) -> Value:

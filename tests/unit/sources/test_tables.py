@@ -16,7 +16,7 @@ from unspool import open_history
 from unspool.model.json_exact import BrokenText, TooMuch
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.query.blame import blame
-from unspool.sources.flat_documents import parse_table
+from unspool.sources.documents import parse_table
 
 
 def read(text: str) -> list[dict[str, Any]]:

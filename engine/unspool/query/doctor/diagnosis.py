@@ -17,7 +17,7 @@ from unspool.history.verdict import ChainFault, Verdict, VerdictStatus
 from unspool.model.encoded import EncodedState
 from unspool.model.entries import Entry
 from unspool.model.limits import Cancelled, Progress
-from unspool.query.doctor.blocks import EntryChecks, Replayer, ValueChecks, reason
+from unspool.query.doctor.blocks import EntryChecks, Replayer, ValueChecks, check_facts, check_leftovers, reason
 from unspool.query.doctor.chains import (
     ChainBook,
     ChainRow,
@@ -44,7 +44,6 @@ from unspool.query.doctor.findings import (
     Step,
     usual_severity,
 )
-from unspool.query.doctor.structure import check_facts, check_leftovers
 from unspool.store.blocks import posting
 from unspool.store.file import FileStore
 from unspool.store.keeping import first_of

@@ -15,18 +15,21 @@ from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, Unspoo
 from unspool.files import ScratchFolder
 from unspool.model.cache import BoundedCache
 from unspool.model.encoded import EncodedState
-from unspool.query.doctor.blocks import BlockReader, ReadBlock, Replayer, reason
-from unspool.query.doctor.findings import FARTHEST_ATOM, Code, Facts, Fault, Names, Report, Step
-from unspool.query.doctor.structure import (
+from unspool.query.doctor.blocks import (
     BlockKey,
+    BlockReader,
+    ReadBlock,
+    Replayer,
     block_keys,
     check_database,
     check_end,
     check_tables,
     last_entry,
     read_both_ways,
+    reason,
     tail_seqs,
 )
+from unspool.query.doctor.findings import FARTHEST_ATOM, Code, Facts, Fault, Names, Report, Step
 from unspool.store.blocks import TailRow
 from unspool.store.databases import DatabaseView, damage_of_log, stamp_of
 from unspool.store.keeping import KEEP, bound_in, by_bound

@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from unspool.errors import EventLogError, UnreadableSource
-from unspool.events.appending import find_space
+from unspool.events.appending import find_space, rows_after
 from unspool.events.archive import MAGIC, unpack_archive
 from unspool.events.database import APPLICATION_ID, TABLES
 from unspool.events.log import EventLog
-from unspool.events.queries import rows_after
 from unspool.events.records import BrokenLink, Event, EventType, Head
 from unspool.events.replay import SOURCE_KEY, SourceState
 from unspool.events.rows import GAP, broken_link, event_of, moment

@@ -11,7 +11,7 @@ from unspool.errors import ConfigError, RegionError, UnreadableSource
 from unspool.history.verdict import ChainFault, Progress
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
-from unspool.regions.checks import EMPTY, AmbiguousByteOrder, InvalidRegionValue
+from unspool.regions.address import EMPTY, AmbiguousByteOrder, InvalidRegionValue
 from unspool.regions.formats import RegionDocument, decode_region
 from unspool.regions.records import (
     MAGIC,
