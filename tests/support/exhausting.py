@@ -9,24 +9,24 @@ import resource
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from unspool.sources import watch
+from unspool.sources import folder_events
 
 
 @contextmanager
 def no_inotify_instances_here() -> Iterator[None]:
     """Have the system refuse inotify instances to this process, as it does when its user has none left."""
-    known = watch._libc
+    known = folder_events._libc
 
     class Refusing:
         def inotify_init1(self, flags: int) -> int:
             ctypes.set_errno(errno.EMFILE)
             return -1
 
-    watch._libc = Refusing  # type: ignore[assignment]
+    folder_events._libc = Refusing  # type: ignore[assignment]
     try:
         yield
     finally:
-        watch._libc = known
+        folder_events._libc = known
 
 
 @contextmanager

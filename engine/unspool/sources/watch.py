@@ -1,179 +1,22 @@
-"""Being told by Linux that files in folders changed, without a cost for each of ten thousand writes a second.
+"""Being told that files changed: by the operating system through watchdog, or by looking at them again and again.
 
-The kernel joins equal events that nobody has read yet. So whoever reads them with a pause in between gets one event for
-all writes of that time; a library that reads each one at once spends a quarter of a processor on a busy recorder.
+Looking is for what no system reports: drives that other machines write to, a user whose watches are used up.
 """
 
 from __future__ import annotations
 
-import ctypes
-import errno
 import os
 import re
-import select
-import struct
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Set
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Self, cast
+from typing import TYPE_CHECKING, Final, Self
 
 from unspool.errors import ConfigError
 
 if TYPE_CHECKING:
-    from watchdog.events import FileSystemEvent
-    from watchdog.observers.api import BaseObserver
-
-PAUSE_S: Final = 0.008
-"""Between two looks at the events: half a frame, and less than what lies between the entries of a brisk recording."""
-_WATCH_ENDED: Final = 0x400 | 0x800 | 0x2000 | 0x8000
-"""Of a watch: its folder was deleted, moved, unmounted, or is not watched any more for another reason."""
-_WATCHED: Final = 0x002 | 0x008 | 0x040 | 0x080 | 0x100 | 0x200 | 0x400 | 0x800
-"""Modified, closed after writing, moved from and to, created, deleted, itself deleted or moved. Not opened, not read."""
-_HEADER: Final = struct.Struct("iIII")
-_BUFFER: Final = 1 << 16
-
-
-class FolderEvents(threading.Thread):
-    """A thread that calls back when one of the watched names changed."""
-
-    def __init__(
-        self,
-        folders: Mapping[Path, Set[str] | None],
-        on_change: Callable[[], None],
-        on_lost: Callable[[str], None],
-    ) -> None:
-        """Begin to watch; `start` begins to call back.
-
-        Args:
-            folders: by folder, the names that matter in it; None for all.
-            on_change: called in this thread.
-            on_lost: called once, at the end of this thread, with the reason why changes are not told any more; not
-                called after `stop`.
-
-        Raises:
-            OSError: this is no Linux, or a folder cannot be watched; its text says what is missing.
-        """
-        super().__init__(name="unspool-events", daemon=True)
-        self._on_change = on_change
-        self._on_lost = on_lost
-        self._is_stopped = False
-        self._names: dict[int, Set[str] | None] = {}
-        self._open: list[int] = []
-        try:
-            self._open += os.pipe2(os.O_CLOEXEC)
-            self._open.append(_events(self._open[0]))
-            self._stop_told, self._stop_telling, self._events = self._open
-            self.watch(folders)
-        except OSError:
-            self._close()
-            raise
-
-    def run(self) -> None:
-        """Call back after changes until `stop`."""
-        reason = "the thread that was told of changes has ended"
-        try:
-            reason = self._serve()
-        finally:
-            # Also where the callback raised: nobody must wait for changes that nobody reports.
-            self._close()
-            if not self._is_stopped:
-                self._on_lost(reason)
-
-    def _serve(self) -> str:
-        """Return why nothing more is told; empty after `stop`."""
-        ready = select.poll()
-        for place in (self._events, self._stop_told):
-            ready.register(place, select.POLLIN)
-        only_stop = select.poll()
-        only_stop.register(self._stop_told, select.POLLIN)
-        while not any(place == self._stop_told for place, _ in ready.poll()):
-            data = os.read(self._events, _BUFFER)
-            if self._concerns(data):
-                self._on_change()
-            if self._has_ended(data):
-                return "a folder was deleted, moved or unmounted"
-            if only_stop.poll(PAUSE_S * 1000):
-                break
-        return ""
-
-    def watch(self, folders: Mapping[Path, Set[str] | None]) -> None:
-        """Watch more folders, or more names in those that are; once started, only for `on_change` to call.
-
-        Raises:
-            OSError: a folder cannot be watched; its text says what is missing.
-        """
-        for folder, names in folders.items():
-            self._add(_watch(self._events, folder), names)
-
-    def _add(self, watch: int, names: Set[str] | None) -> None:
-        # Two names of one folder are one watch.
-        known = self._names.get(watch, frozenset())
-        self._names[watch] = None if names is None or known is None else names | known
-
-    def stop(self) -> None:
-        """End the thread; the caller joins it."""
-        self._is_stopped = True
-        os.write(self._stop_telling, b".")
-
-    def _concerns(self, data: bytes) -> bool:
-        place = 0
-        while place < len(data):
-            watch, _, _, length = _HEADER.unpack_from(data, place)
-            start = place + _HEADER.size
-            place = start + length
-            names = self._names.get(watch)
-            # Events were lost where the kernel names no watch; then anything may have changed.
-            if names is None or os.fsdecode(data[start:place].rstrip(b"\0")) in names:
-                return True
-        return False
-
-    def _has_ended(self, data: bytes) -> bool:
-        """Whether events tell that one of the folders is not watched any more."""
-        place = 0
-        while place < len(data):
-            _, mask, _, length = _HEADER.unpack_from(data, place)
-            place += _HEADER.size + length
-            # Also told of things in a watched folder, then with their name.
-            if mask & _WATCH_ENDED and not length:
-                return True
-        return False
-
-    def _close(self) -> None:
-        while self._open:
-            os.close(self._open.pop())
-
-
-def _libc() -> ctypes.CDLL:
-    if sys.platform != "linux":
-        raise OSError("no inotify here")
-    return ctypes.CDLL(None, use_errno=True)
-
-
-def _events(other: int) -> int:
-    """Return a new inotify instance; `other` is any open descriptor."""
-    place: int = _libc().inotify_init1(os.O_CLOEXEC | os.O_NONBLOCK)
-    if place < 0 and ctypes.get_errno() == errno.EMFILE:
-        # One number for two limits: that of the process, and that of the user's instances.
-        os.close(os.dup(other))
-        raise OSError(errno.EMFILE, "no inotify instance is left (fs.inotify.max_user_instances)")
-    return _checked(place)
-
-
-def _watch(events: int, folder: Path) -> int:
-    found: int = _libc().inotify_add_watch(events, os.fsencode(folder), _WATCHED)
-    if found < 0 and ctypes.get_errno() == errno.ENOSPC:
-        raise OSError(errno.ENOSPC, "no inotify watch is left (fs.inotify.max_user_watches)")
-    return _checked(found)
-
-
-def _checked(result: int) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number))
-    return result
-
+    from unspool.sources.folder_events import FolderObserver
 
 FALLBACK_POLL_S: Final = 0.2
 """How often files are looked at where the operating system gives no events."""
@@ -216,11 +59,12 @@ class FileWatcher:
         self._paths = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100 - links are kept as named
         self._on_change = on_change
         self._poll = poll
-        self._observer: FolderEvents | BaseObserver | None = None
+        self._observer: FolderObserver | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._switching = threading.Lock()
-        self._watched: dict[Path, set[str] | None] = {}
+        self._names: dict[str, set[str] | None] = {}
+        """The names that matter, by watched folder; None for all."""
         self.trouble = ""
         """Why changes are looked for instead of waited for, where that was not asked for: `polling: ...`."""
 
@@ -266,8 +110,6 @@ class FileWatcher:
             self._stopping.set()
         if observer is not None:
             observer.stop()
-            if observer is not threading.current_thread():
-                observer.join()
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
@@ -278,50 +120,41 @@ class FileWatcher:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _observe(self) -> FolderEvents | BaseObserver:
+    def _observe(self) -> FolderObserver:
         """Ask the operating system for events.
 
         Raises:
             OSError: it has none to give, for the reason in its text.
         """
-        if sys.platform != "linux":
-            return self._observe_by_library()
-
-        self._watched = self._folders()
-        has_links = any(os.path.realpath(path) != str(path) for path in self._paths)
-        events = FolderEvents(self._watched, self._heard if has_links else self._on_change, self._lost)
-        events.start()
-        return events
-
-    def _lost(self, reason: str) -> None:
-        self._look_instead(reason)
-        self._on_change()
-
-    def _observe_by_library(self) -> BaseObserver:
         # watchdog takes a while to import, and commands that do not follow never need it.
-        from watchdog.observers import Observer
+        from unspool.sources.folder_events import FolderObserver
 
-        observer = Observer()
-        try:
-            for folder, names in self._folders().items():
-                observer.schedule(_handler(names, self._on_change), str(folder), event_filter=_event_kinds())
-            observer.start()
-        except OSError:
-            # Out of watches, or a folder that cannot be watched.
-            if observer.is_alive():
-                observer.stop()
-                observer.join()
-            raise
+        self._names = self._folders()
+        has_links = any(os.path.realpath(path) != str(path) for path in self._paths)
+        observer = FolderObserver(self._names_in, self._heard if has_links else self._on_change, self._lost)
+        for folder in self._names:
+            observer.watch(folder)
+        observer.start()
         return observer
 
-    def _folders(self) -> dict[Path, set[str] | None]:
+    def _names_in(self, folder: str) -> Set[str] | None:
+        return self._names.get(folder, frozenset())
+
+    def _lost(self, reason: str) -> None:
+        observer = self._observer
+        self._look_instead(reason)
+        if observer is not None:
+            observer.stop()
+        self._on_change()
+
+    def _folders(self) -> dict[str, set[str] | None]:
         """Group the paths by the folder to watch: the names that matter in it, or None for all."""
-        folders: dict[Path, set[str] | None] = {}
+        folders: dict[str, set[str] | None] = {}
         for path in self._paths:
             if path.is_dir():
-                folders[path] = None
+                folders[str(path)] = None
             for place in _named_by(path):
-                names = folders.setdefault(place.parent, set())
+                names = folders.setdefault(str(place.parent), set())
                 if names is not None:
                     names.add(place.name)
         return folders
@@ -329,14 +162,14 @@ class FileWatcher:
     def _heard(self) -> None:
         """Report a change; where a link leads elsewhere now, hear of changes there from now on."""
         observer, folders = self._observer, self._folders()
-        if folders != self._watched and observer is not None:
-            self._watched = folders
+        if folders != self._names and observer is not None:
+            self._names = folders
             try:
-                # Only events of Linux come here, in the thread that may add to them.
-                cast("FolderEvents", observer).watch(folders)
+                for folder in folders:
+                    observer.watch(folder)
             except OSError as error:
-                observer.stop()
                 self._look_instead(error.strerror or str(error))
+                observer.stop()
         self._on_change()
 
     def _signature(self) -> tuple[object, ...]:
@@ -412,23 +245,3 @@ def remote_kind(paths: Iterable[Path]) -> str:
 def _plain(name: bytes) -> bytes:
     """Undo how the kernel writes spaces and the like in the list of mounts."""
     return re.sub(rb"\\([0-7]{3})", lambda match: bytes([int(match[1], 8) & 0xFF]), name)
-
-
-def _event_kinds() -> list[type[FileSystemEvent]]:
-    from watchdog import events  # not loaded where the kernel reports changes itself
-
-    # Opening and reading are left out: reading the file ourselves must not wake us again.
-    return [events.FileCreatedEvent, events.FileModifiedEvent, events.FileMovedEvent, events.FileDeletedEvent,
-            events.FileClosedEvent]  # fmt: skip
-
-
-def _handler(names: set[str] | None, on_change: Callable[[], None]):  # type: ignore[no-untyped-def]
-    from watchdog.events import FileSystemEventHandler
-
-    class Handler(FileSystemEventHandler):
-        def on_any_event(self, event: FileSystemEvent) -> None:
-            touched = {Path(os.fsdecode(path)).name for path in (event.src_path, event.dest_path) if path}
-            if names is None or touched & names:
-                on_change()
-
-    return Handler()

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from watchdog.observers.api import BaseObserver
 
 from support.exhausting import few_descriptors, no_inotify_instances, no_inotify_instances_here
 from support.waiting import wait_until
 from unspool.errors import ConfigError
 from unspool.sources import watch
+from unspool.sources.folder_events import FolderEmitter
 from unspool.sources.opening import open_history
 from unspool.sources.watch import FileWatcher, remote_kind
 
@@ -220,6 +223,29 @@ def test_a_library_user_reads_on_without_inotify_instances_and_is_told_so(tmp_pa
         assert len(history.verdict.notes) == 1
 
 
+def test_where_one_of_two_folders_cannot_be_watched_nothing_stays_open(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    told = Told()
+    with FileWatcher([tmp_path], told):
+        # What is opened once stays.
+        pass
+    before = _open_descriptors()
+    with FileWatcher([tmp_path / "there" / "a", tmp_path / "missing" / "b"], told) as watcher:
+        assert watcher.trouble == "polling: No such file or directory"
+        assert not [
+            thread for thread in threading.enumerate() if thread.name in ("unspool-events", "unspool-changes")
+        ]
+    assert _open_descriptors() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the emitters of watchdog are used")
+def test_on_linux_watchdog_watches_with_an_emitter_of_ours(tmp_path: Path) -> None:
+    with FileWatcher([tmp_path / "state.json"], Told()):
+        kinds = {type(thread) for thread in threading.enumerate()}
+        assert {FolderEmitter, BaseObserver} <= kinds
+    assert FolderEmitter not in {type(thread) for thread in threading.enumerate()}
+
+
 @pytest.mark.parametrize("goes", ["deleted", "moved"])
 def test_a_folder_that_goes_away_and_comes_back_is_heard_of_all_the_same(tmp_path: Path, goes: str) -> None:
     folder, told = tmp_path / "folder", Told()
@@ -253,6 +279,8 @@ def test_a_callback_that_raises_once_does_not_end_the_watch(tmp_path: Path) -> N
         wait_until(lambda: watcher.polls)
         path.write_text("22")
         wait_until(lambda: calls[-1] == "22")
+        # What was raised is told at the end of the thread.
+        wait_until(lambda: all(thread.name != "unspool-changes" for thread in threading.enumerate()))
 
 
 def test_where_other_machines_write_files_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
