@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import sys
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
@@ -25,7 +24,7 @@ from unspool.history.history import History
 from unspool.live.agent.events import HeldByAnother, Monitoring
 from unspool.live.agent.following import LOST, Scope, stored_attribute, stored_item
 from unspool.live.agent.recording import Session
-from unspool.live.agent.sites import CodeSites
+from unspool.live.agent.sites import LOCALS_ARE_A_VIEW, CodeSites
 from unspool.live.agent.tracing import HeldByTracer, Tracing
 from unspool.live.agent.wire import message_line
 from unspool.live.taking import AgentRecording
@@ -40,6 +39,8 @@ _MOST_BYTES: Final = 64 * 1024 * 1024
 _MOST_DEPTH: Final = 6
 """Calls that an answer follows inwards."""
 _MOST_LINES: Final = 4
+_MOST_ITEMS: Final = 8
+"""Items of a list that an answer looks at one by one."""
 _READERS: Final = frozenset(("len", "sum", "sorted", "list", "tuple", "set", "dict", "str", "int", "float", "round", "min", "max", "abs", "repr", "bool", "any", "all", "type"))  # fmt: skip
 """Builtins whose result says as much as what they were given."""
 
@@ -123,7 +124,8 @@ class Trace:
         self._session = Session(config, self._link, "")
         self._session.on_line = self._on_line
         self._session.on_returned = self._on_returned
-        self._eyes = Monitoring(self._session, frozenset()) if sys.version_info >= (3, 12) else Tracing(self._session)
+        # Rewritten assertions ask for their locals, which only a trace function may look at where they are no view.
+        self._eyes = Monitoring(self._session, frozenset()) if LOCALS_ARE_A_VIEW else Tracing(self._session)
         self._eyes.start()
 
     def end(self) -> None:
@@ -198,9 +200,12 @@ class _Search:
         """Add the lines that wrote what an expression stands for."""
         if depth > _MOST_DEPTH or isinstance(expression, ast.Constant):
             return
+        if isinstance(expression, ast.ListComp | ast.SetComp | ast.GeneratorExp):
+            self._explain_each(expression, depth)
+            return
         path = self._path_of(expression)
         if path is not None:
-            steps, rest = path
+            steps, rest, _ = path
             self._explain_path(steps, depth)
             if rest:
                 self._explain_call(rest, steps, depth)
@@ -222,8 +227,24 @@ class _Search:
             if isinstance(child, ast.expr):
                 self.explain(child, depth + 1)
 
-    def _path_of(self, expression: ast.expr) -> tuple[list[Step], str] | None:
-        """Return the steps from a local, as far as they are stored values, and the name of what is computed there."""
+    def _explain_each(self, made: ast.ListComp | ast.SetComp | ast.GeneratorExp, depth: int) -> None:
+        """Add the lines that wrote what an expression makes of each item; its names are not the frame's own."""
+        loop = made.generators[0]
+        path = self._path_of(loop.iter)
+        if path is None or type(path[2]) not in (list, tuple) or not isinstance(loop.target, ast.Name):
+            self.explain(loop.iter, depth + 1)
+            return
+        parts = [
+            own
+            for node in ast.walk(made.elt)
+            if isinstance(node, ast.Attribute) and (own := _attributes_of(node, loop.target.id))
+        ]
+        for number in range(min(len(path[2]), _MOST_ITEMS)):
+            for own in parts or [[]]:
+                self._explain_path([*path[0], number, *own], depth)
+
+    def _path_of(self, expression: ast.expr) -> tuple[list[Step], str, Any] | None:
+        """Return the steps from a local, as far as they are stored values, the name of what is computed there, and the value."""
         chain: list[ast.expr] = []
         at = expression
         while isinstance(at, ast.Attribute | ast.Subscript):
@@ -237,16 +258,16 @@ class _Search:
             if isinstance(part, ast.Attribute):
                 inner, step = stored_attribute(value, part.attr), part.attr
                 if inner is LOST:
-                    return steps, part.attr
+                    return steps, part.attr, LOST
                 steps.append(step)
             elif isinstance(part, ast.Subscript):
                 key = self._key(part.slice)
                 inner = stored_item(value, key)
                 if inner is LOST:
-                    return steps, ""
+                    return steps, "", LOST
                 steps.append(key % len(value) if type(key) is int and type(value) in (list, tuple) else key)
             value = inner
-        return steps, ""
+        return steps, "", value
 
     def _key(self, expression: ast.expr) -> Any:
         if isinstance(expression, ast.Name):
@@ -328,11 +349,16 @@ def _self_of(code: CodeType) -> str:
 
 def _own_attribute(node: ast.AST, code: CodeType) -> list[Step]:
     """Return the attributes that a chain such as `self.a.b` goes through, [] where it is none."""
+    return _attributes_of(node, _self_of(code))
+
+
+def _attributes_of(node: ast.AST, name: str) -> list[Step]:
+    """Return the attributes that a chain which begins with a name goes through, [] where it is none."""
     steps: list[Step] = []
     while isinstance(node, ast.Attribute):
         steps.append(node.attr)
         node = node.value
-    return steps[::-1] if isinstance(node, ast.Name) and node.id == _self_of(code) else []
+    return steps[::-1] if isinstance(node, ast.Name) and node.id == name else []
 
 
 def _operands(test: ast.expr) -> list[ast.expr]:

@@ -157,10 +157,10 @@ class Prefixes(Protocol):
 
 OVERLAPPING: Final = (
     # The first condition finds the place in the index; without it every block from the beginning on is looked at.
-    "WHERE first >= ifnull((SELECT max(first) FROM block WHERE first <= ?1), ?1) AND first + count > ?1 "
-    "AND first < ?2 ORDER BY first {order} LIMIT ?3"
+    "WHERE first >= ifnull((SELECT max(first) FROM block WHERE first <= :after), :after) AND first + count > :after "
+    "AND first < :before ORDER BY first {order} LIMIT :most"
 )
-"""Of `block`: those that hold entries from ?1 to ?2 - 1, at most ?3."""
+"""Of `block`: those that hold entries from `after` to `before - 1`, at most `most`."""
 
 
 class Layout(ABC):
@@ -314,7 +314,7 @@ class Layout(ABC):
         """
         order = OVERLAPPING.format(order="DESC" if backwards else "ASC")
         query = f"SELECT {self._head_columns} FROM block {order}"  # noqa: S608 - ours
-        return [self.head(row) for row in connection.execute(query, (after, before, most))]
+        return [self.head(row) for row in connection.execute(query, {"after": after, "before": before, "most": most})]
 
     @abstractmethod
     def packed_at(self, connection: FileConnection, first: int) -> bytes:

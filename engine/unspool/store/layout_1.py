@@ -185,7 +185,9 @@ class FirstLayout(Layout):
     ) -> Iterator[tuple[int, int, bytes | CorruptHistory]]:
         """See `Layout.packed`."""
         query = f"SELECT first, count, columns, {_HAS_RECORDS} FROM block {OVERLAPPING.format(order='ASC')}"  # noqa: S608 - ours
-        for first, count, columns, has_records in connection.execute(query, (after, before, -1)):
+        for first, count, columns, has_records in connection.execute(
+            query, {"after": after, "before": before, "most": -1}
+        ):
             yield first, count, columns if has_records else missing_records(first)
 
     def run_at(self, connection: FileConnection, seq: int, prefixes: Prefixes) -> RecordRun | None:

@@ -111,11 +111,11 @@ _FAR: Final = 1 << 62
 _MOST_FOLDED: Final = 256
 """Blocks looked at for a span; even small ones come to enough entries."""
 _SPAN_PLACE: Final = (
-    f"SELECT {_SPAN_HEAD} FROM span WHERE first >= ifnull((SELECT max(first) FROM span WHERE first <= ?1), ?1) "  # noqa: S608 - ours
-    "AND first + count > ?1 AND first < ?2 ORDER BY first"
+    f"SELECT {_SPAN_HEAD} FROM span WHERE first >= ifnull((SELECT max(first) FROM span WHERE first <= :after), :after) "  # noqa: S608 - ours
+    "AND first + count > :after AND first < :before ORDER BY first"
 )
-_SPANS: Final = f"{_SPAN_PLACE} LIMIT ?3"
-_SPANS_BACKWARDS: Final = f"{_SPAN_PLACE} DESC LIMIT ?3"
+_SPANS: Final = f"{_SPAN_PLACE} LIMIT :most"
+_SPANS_BACKWARDS: Final = f"{_SPAN_PLACE} DESC LIMIT :most"
 
 
 class _Span(NamedTuple):
@@ -449,7 +449,7 @@ class SecondLayout(Layout):
     ) -> Iterator[tuple[int, int, bytes | CorruptHistory]]:
         """See `Layout.packed`."""
         query = f"SELECT {self._head_columns}, columns FROM block {OVERLAPPING.format(order='ASC')}"  # noqa: S608 - ours
-        for row in connection.execute(query, (after, before, -1)):
+        for row in connection.execute(query, {"after": after, "before": before, "most": -1}):
             try:
                 self._check(row[-1], self.head(row[:-1]).columns_sum, row[0], "metadata")
             except CorruptHistory as error:
@@ -586,7 +586,9 @@ class SecondLayout(Layout):
             CorruptHistory: the head of one is damaged.
         """
         query = _SPANS_BACKWARDS if backwards else _SPANS
-        return [self._span(row) for row in connection.execute(query, (after, before, most))]
+        return [
+            self._span(row) for row in connection.execute(query, {"after": after, "before": before, "most": most})
+        ]
 
     def _part(self, connection: FileConnection, span: _Span, part: int) -> bytes:
         row = connection.execute("SELECT data FROM span_data WHERE id = ?", (span.first << 2 | part,)).fetchone()

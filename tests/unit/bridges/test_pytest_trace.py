@@ -196,7 +196,7 @@ def test_a_failing_test_is_recorded_line_by_line(tmp_path: Path) -> None:
         assert "notes are cut" in SHOP.splitlines()[found.caller.line - 1]
 
 
-@pytest.mark.skipif(sys.version_info >= (3, 12), reason="needs settrace")
+@pytest.mark.skipif(sys.version_info >= (3, 13), reason="needs settrace")
 def test_a_run_under_another_tracer_says_that_it_is_not_traced(tmp_path: Path) -> None:
     (tmp_path / "conftest.py").write_text("import sys\nsys.settrace(lambda *_: None)\n")
     printed = run(tmp_path, "--unspool=trace", "--tb=no")

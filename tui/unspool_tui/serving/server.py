@@ -217,9 +217,12 @@ class Server:
         await runner.setup()
         try:
             listening = await self._listen(runner)
-            async with listening:
+            try:
                 ready()
                 await told.wait()
+            finally:
+                # Leaving `async with` waits for the visitors to go, from Python 3.12 on.
+                listening.close()
             await self._end_visits()
         finally:
             await runner.cleanup()

@@ -14,6 +14,8 @@ from types import CodeType
 from unspool.live.agent.following import CO_OPTIMIZED, Follow, compiled, mangled
 
 _LONGEST_TEXT = 400
+LOCALS_ARE_A_VIEW = sys.version_info >= (3, 13)
+"""Reading a frame's locals refreshes no table that the function has a hold of (PEP 667)."""
 _ASKS_FOR_LOCALS = frozenset(("locals", "vars", "eval", "exec", "dir", "_getframe", "currentframe", "breakpoint"))
 """Names that may hand a function its own table of locals, which reading them refreshes."""
 _ATTRS = frozenset(("STORE_ATTR", "DELETE_ATTR"))
@@ -201,7 +203,9 @@ class CodeSites:
         self.before: dict[int, Place] = {}
         self.by_line: dict[int, list[Site]] = {}
         self.calls: set[int] = set()
-        self.is_readable = not (code.co_flags & CO_OPTIMIZED) or _ASKS_FOR_LOCALS.isdisjoint(code.co_names)
+        self.is_readable = (
+            LOCALS_ARE_A_VIEW or not (code.co_flags & CO_OPTIMIZED) or _ASKS_FOR_LOCALS.isdisjoint(code.co_names)
+        )
         self.is_traced = False
         self.local_names: frozenset[str] = frozenset()
 

@@ -1,4 +1,4 @@
-"""Seeing stores by `sys.settrace`, for Python 3.11, which has no `sys.monitoring`.
+"""Seeing stores by `sys.settrace`: for Python 3.11, which has no `sys.monitoring`, and for tests up to Python 3.12.
 
 The same sites are looked at after the same instructions. Calls into C hand nothing over here, so the source of each call
 says which containers it may change. Functions without sites are not traced.
@@ -49,8 +49,12 @@ class Tracing:
 
     def start(self) -> None:
         """Begin to see events, in this thread and those that start later."""
+        # Python 3.12 traces instructions from the `settrace` on that comes after the first frame has asked for them.
+        frame = sys._getframe()
+        frame.f_trace_opcodes, asked = True, frame.f_trace_opcodes
         threading.settrace(self._on_call)
         sys.settrace(self._on_call)
+        frame.f_trace_opcodes = asked
 
     def stop(self) -> None:
         """See no more events."""
