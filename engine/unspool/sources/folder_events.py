@@ -34,6 +34,8 @@ from watchdog.observers.api import BaseObserver, EventEmitter
 
 PAUSE_S: Final = 0.008
 """Between two looks at the events: half a frame, and less than what lies between the entries of a brisk recording."""
+MOST_PAUSE_S: Final = 0.024
+"""The same while changes do not cease: a screen that follows them draws no more frames than that."""
 _WATCH_ENDED: Final = 0x400 | 0x800 | 0x2000 | 0x8000
 """Of a watch: its folder was deleted, moved, unmounted, or is not watched any more for another reason."""
 _WATCHED: Final = 0x002 | 0x008 | 0x040 | 0x080 | 0x100 | 0x200 | 0x400 | 0x800
@@ -58,6 +60,7 @@ class FolderEmitter(EventEmitter):
         self.name = "unspool-events"
         self._names_in = names_in
         self._has_ended = False
+        self._pause = PAUSE_S
         self._closing = threading.Lock()
         self._open: list[int] = []
         self._folder = os.fsdecode(self.watch.path)
@@ -101,12 +104,15 @@ class FolderEmitter(EventEmitter):
 
     def queue_events(self, timeout: float) -> None:
         """Wait for events and tell of them; then rest."""
-        if any(place == self._stop_told for place, _ in self._ready.poll()):
+        told = self._ready.poll(0)
+        # What came during the pause is a part of a flood; what has to be waited for is none.
+        self._pause = min(2 * self._pause, MOST_PAUSE_S) if told else PAUSE_S
+        if any(place == self._stop_told for place, _ in told or self._ready.poll()):
             return
         if self._concerns(os.read(self._events, _BUFFER)):
             self.queue_event(self._change)
         if not self._has_ended:
-            self._only_stop.poll(PAUSE_S * 1000)
+            self._only_stop.poll(self._pause * 1000)
 
     def _concerns(self, data: bytes) -> bool:
         """Whether a name that matters is among events; notes where they tell that the folder is not watched any more."""

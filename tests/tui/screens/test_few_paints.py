@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -13,12 +14,16 @@ from test_slow_and_damaged import GatedHistory
 from textual.geometry import Region
 from textual.message_pump import MessagePump
 from textual.strip import Strip
-from tui_driver import Driver, drive, make_app, open_file
+from tui_driver import Driver, drive, keep_still, make_app, open_file
 
+from unspool.recorder.recorder import Recorder
+from unspool_tui.screens import main_paint
+from unspool_tui.screens.follower import MOST_GAP
 from unspool_tui.view import moves
-from unspool_tui.view.model import Pane
+from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Panel
+from unspool_tui.widgets.timeline import TimelineView
 from unspool_tui.worker import QuestionKind
 
 
@@ -118,3 +123,42 @@ async def test_leaving_does_not_wait_for_the_worker(shop_file: Path) -> None:
         assert not history.gate.is_set()
     finally:
         history.gate.set()
+
+
+async def test_a_flood_draws_the_timeline_again_when_it_calms_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "flood.unspool"
+    shown: list[int] = []
+    waiting: list[Callable[[], object]] = []
+    show = TimelineView.show
+    now = monotonic()
+
+    def watched(self: TimelineView, view: View, *what: Any, **how: Any) -> None:
+        shown.append(view.total)
+        show(self, view, *what, **how)
+
+    with Recorder(path) as recorder:
+        recorder.record({"n": 0}, "first")
+        app = make_app(open_file(path))
+        keep_still(app)
+        async with drive(app) as driver:
+            monkeypatch.setattr(TimelineView, "show", watched)
+            monkeypatch.setattr(main_paint, "monotonic", lambda: now)
+            monkeypatch.setattr(main_paint, "after", lambda pump, seconds, then: waiting.append(then))
+            for look in range(1, 7):
+                # As far apart as looks are on the slowest machine.
+                now += MOST_GAP
+                for number in range(5):
+                    recorder.record({"n": 5 * look + number}, "tick")
+                app.main.follower.look()
+                await driver.until(lambda head=5 * look: f" {head}/{head} " in driver.line(0))
+                await driver.until(lambda: not app.main.message_queue_size)
+            in_flood = len(shown)
+            # Whatever waits for calm comes now.
+            while waiting:
+                waiting.pop(0)()
+            await driver.until(lambda: len(shown) > in_flood)
+            assert shown[-1] == driver.view.total
+            # The first entries are no flood yet.
+            assert in_flood <= 2, shown

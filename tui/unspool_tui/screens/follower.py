@@ -153,8 +153,8 @@ class Rhythm:
 
 LEAST_GAP: Final = 0.033
 """Seconds between two looks at the source; more often than this nobody sees."""
-MOST_GAP: Final = 0.1
-"""Seconds between two looks at most, however much each of them costs."""
+MOST_GAP: Final = 0.15
+"""Seconds between two looks at most, however much each of them costs; below what counts as a rush."""
 FOLLOWING_SHARE: Final = 0.11
 """Share of a processor that looking at a flood of entries, and painting them, may take: keys and the program that records need the rest."""
 

@@ -32,7 +32,9 @@ _REST_SECONDS: Final = 0.12
 _LANES_REST_SECONDS: Final = 0.12
 """After a paint until what lanes lack is worked out: nothing is read for them while keys are held."""
 _CALM_SECONDS: Final = 0.1
-"""Between two heads while following; shorter gaps count as a rush."""
+"""Between two heads while the timeline is dragged; shorter gaps count as a rush."""
+_RUSH_SECONDS: Final = 0.25
+"""The same while following: longer than looks at the source are apart, or the slower each is, the more it would do."""
 LATE_SECONDS: Final = 0.08
 """A detail that takes longer is announced, so that the panels' old content is not taken for the new."""
 _LOOK_BACK_SECONDS: Final = 0.004
@@ -428,10 +430,11 @@ class Painter:
         self._last_origins = (head, now)
         view = self._main.view
         moves_fast = head - last_head > 1 if view.follow else self._main.timeline.is_dragged and head != last_head
-        hurries = moves_fast and now - last_time < _CALM_SECONDS
+        calm = _RUSH_SECONDS if view.follow else _CALM_SECONDS
+        hurries = moves_fast and now - last_time < calm
         if hurries and not self._calming:
             self._calming = True
-            after(self._main, 2 * _CALM_SECONDS, self._calm)
+            after(self._main, 2 * calm, self._calm)
         return hurries
 
     def _calm(self) -> None:

@@ -23,7 +23,7 @@ BLOCK: Final = 512
 """Entries whose times are summed up together; a million entries make 2,000 blocks."""
 LEAST_SHOWN: Final = 8
 """Entries that the closest view of the axis shows."""
-_RANGES_KEPT: Final = 16
+_RANGES_KEPT: Final = 64
 _MOST_GAPS: Final = 8
 _GAP_ROOM: Final = 12
 """Columns for each gap that is cut out, at least: more gaps than that would leave nothing of the rest."""
@@ -214,15 +214,20 @@ class Moments:
         if known is None:
             if len(self._longest) >= _RANGES_KEPT:
                 self._longest.clear()
-            size, base = self._block, self._base
+            base = self._base
             blocks = nlargest(most + 1, range(first, last), key=lambda block: self._jumps[block - base])
-            found = {
-                jump
-                for block in blocks
-                for jump in self._between(max(block * size, self._first + 1), (block + 1) * size)
-            }
+            found = {jump for block in blocks for jump in self._in_block(block, most)}
             # One more than asked for: the longest may lead into the first block.
             known = self._longest[key] = tuple(nlargest(most + 1, found))
+        return known
+
+    def _in_block(self, block: int, most: int) -> tuple[Jump, ...]:
+        """Return the longest jumps of a whole block: while a history grows, mostly those of the same few are wanted."""
+        key = (block, block + 1, most)
+        known = self._longest.get(key)
+        if known is None:
+            low, high = max(block * self._block, self._first + 1), (block + 1) * self._block
+            known = self._longest[key] = tuple(nlargest(most + 1, self._between(low, high)))
         return known
 
     def _between(self, start: int, stop: int) -> Iterator[Jump]:
