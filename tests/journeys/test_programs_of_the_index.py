@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,21 +90,36 @@ def written(before: dict[str, Any], after: dict[str, Any], field: str) -> bool:
     return any(field in new and old.get(field) != new[field] for old, new in both)
 
 
-class TestTheTutorialOfFlask:
-    """`flask run` of the blog that flask ships as an example, asked as a browser would."""
+SERVED = {
+    "flask run": ("{bin}/flask", "run", "--port", "{port}"),
+    "python -m flask run": ("-m", "flask", "run", "--port", "{port}"),
+    "app.run()": ("app.py", "{port}"),
+    "app.run(threaded=False)": ("app.py", "{port}", "alone"),
+}
+OWN_MAIN = """\
+import sys
+from flaskr import create_app
+create_app().run(port=int(sys.argv[1]), threaded=len(sys.argv) < 3)
+"""
 
-    def test_the_line_that_logs_somebody_in_is_named(self, tmp_path: Path) -> None:
-        app = source_of(newest(), FLASK) / "examples" / "tutorial"
-        (tmp_path / "flaskr").symlink_to(app / "flaskr")
-        environment = {**os.environ, "PYTHONPATH": str(libraries(newest(), FLASK)), "FLASK_APP": "flaskr"}
+
+class TestTheTutorialOfFlask:
+    """The blog that flask ships as an example, served in each way that flask has, and asked as a browser would."""
+
+    @pytest.mark.parametrize("way", SERVED)
+    def test_blame_names_the_line_that_logs_somebody_in(self, tmp_path: Path, way: str) -> None:
+        packages = libraries(newest(), FLASK)
+        shutil.copytree(source_of(newest(), FLASK) / "examples" / "tutorial" / "flaskr", tmp_path / "flaskr")
+        (tmp_path / "app.py").write_text(OWN_MAIN)
+        environment = {**os.environ, "PYTHONPATH": str(packages), "FLASK_APP": "flaskr"}
         subprocess.run([newest(), "-m", "flask", "init-db"], cwd=tmp_path, env=environment, check=True)
         port = free_port()
+        program = [word.format(bin=packages / "bin", port=port) for word in SERVED[way]]
         words = [
-            "run", "--headless", "--python", newest(), "--watch", "@SecureCookieSession", "--prefix", "flaskr",
-            "-o", "blog.unspool", "--", "-m", "flask", "run", "--port", port,
+            "run", "--headless", "--python", newest(), "--watch", "@SecureCookieSession", "-o", "blog.unspool", "--", *program,
         ]  # fmt: skip
         process = subprocess.Popen(
-            [*UNSPOOL, *map(str, words)],
+            [*UNSPOOL, *words],
             cwd=tmp_path,
             env=environment,
             stdout=subprocess.DEVNULL,
@@ -117,14 +134,18 @@ class TestTheTutorialOfFlask:
             process.wait()
         assert "<span>ann</span>" in page
         with open_history(tmp_path / "blog.unspool") as history:
-            (login,) = [
-                entry
+            logins = [
+                (entry.seq, name)
                 for entry in history
-                if entry.seq
-                and logged_in_users(history.state(entry.seq)) > logged_in_users(history.state(entry.seq - 1))
+                for name in (logged_in(history.state(entry.seq - 1)) if entry.seq else {})
+                if logged_in(history.state(entry.seq)).get(name) and not logged_in(history.state(entry.seq - 1))[name]
             ]
-        assert login.meta["live"]["called_from"].endswith("in login")
-        assert text_at(str(tmp_path / login.meta["live"]["called_from"])) == 'session["user_id"] = user["id"]'
+        ((seq, name),) = logins
+        told = unspool("blame", "blog.unspool", f'$["{name}"].items.user_id', "--at", seq, "--json", folder=tmp_path)
+        (value,) = json.loads(told.stdout)["values"]
+        caller = value["caller"]
+        assert (caller["file"], caller["function"]) == (str(Path("flaskr", "auth.py")), "login")
+        assert text_at(f"{tmp_path / caller['file']}:{caller['line']}") == 'session["user_id"] = user["id"]'
 
     def browse(self, base: str) -> str:
         """Register, mistype the password, log in, and return the page that is met then."""
@@ -143,8 +164,9 @@ class TestTheTutorialOfFlask:
         return answer.read().decode()
 
 
-def logged_in_users(state: dict[str, Any]) -> int:
-    return sum("user_id" in session.value.get("items", ()) for session in state.values())
+def logged_in(state: dict[str, Any]) -> dict[str, bool]:
+    """Return which sessions there are, and whether somebody is logged in with them."""
+    return {name: "user_id" in session.value.get("items", ()) for name, session in state.items()}
 
 
 GREENLETS = """\

@@ -24,6 +24,7 @@ Behind = Literal["wait", "merge"]
 VARIABLE: Final = "UNSPOOL_AGENT"
 """The environment variable that tells the agent what to do; it is gone before the program's own code runs."""
 _NAMED: Final = ("-m", "-c")
+_HEAD_BYTES: Final = 1000
 _TOOLS: Final = ("pipx", "uv")
 """What installs programs into environments of their own, in which no other program's libraries are."""
 _FROM_KEYS: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGQUIT", "SIGHUP") if hasattr(signal, name))
@@ -91,8 +92,8 @@ def command_line(words: Sequence[str], agent: Path, python: str | None) -> list[
     """Return the command that runs a program with an agent in it.
 
     Args:
-        words: a script, or `-m` and a module, or `-c` and code, and the program's own arguments; a Python with options of its own
-            may stand in front.
+        words: a script, or `-m` and a module, or `-c` and code, or a command that a package installed beside the interpreter, such as
+            `flask`, and the program's own arguments; a Python with options of its own may stand in front.
         agent: the file of the agent.
         python: the interpreter; found when None.
 
@@ -116,7 +117,22 @@ def command_line(words: Sequence[str], agent: Path, python: str | None) -> list[
         raise ConfigError("which program? write `unspool run --watch NAME -- app.py`, or `-- -m module`")
     if rest[0] not in _NAMED and Path(rest[0]).is_dir() and not (Path(rest[0]) / "__main__.py").is_file():
         raise ConfigError(f"{rest[0]}: a folder without __main__.py is no program")
+    if rest[0] not in _NAMED and (command := _installed_command(rest[0], Path(path).parent)) is not None:
+        rest[0] = str(command)
     return [path, *flags, str(agent), *rest]
+
+
+def _installed_command(name: str, folder: Path) -> Path | None:
+    """Return the script in Python that a command of a package is; None where it is none, or a file of that name is there."""
+    file = folder / name
+    if PurePath(name).name != name or Path(name).exists() or not file.is_file():
+        return None
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(_HEAD_BYTES)
+    except OSError:
+        return None
+    return file if head.startswith(b"#!") and b"python" in b"".join(head.splitlines()[:2]) else None
 
 
 def _interpreter_in(words: Sequence[str]) -> tuple[str | None, list[str]]:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 _PARTS: Final = (
     "wire", "redaction", "shapes", "nodes", "graph", "following", "sites", "names", "turns", "whereabouts", "recording",
-    "notes", "tracing", "events", "discovery", "writeback", "control", "running",
+    "notes", "libraries", "tracing", "events", "discovery", "writeback", "control", "running",
 )  # fmt: skip
 """Modules of the agent, each after those it needs."""
 _OWN: Final = "unspool.live.agent"

@@ -100,6 +100,9 @@ def keeps(cache):
 class Keeper:
     def __init__(self, cache): self.cache = [[cache]]
     def put(self, n): self.cache[0][0][n] = n
+KEPT = []
+def put_into_global(n): KEPT[0][n] = n
+def put_out_of_sight(n): put_out_of_sight.held[n] = n
 class Wrapper:
     def __init__(self, cache): self.cache = cache
     def __call__(self, n): self.cache[n] = n
@@ -114,14 +117,14 @@ def test_what_a_library_holds_on_to_is_blamed_on_its_call_or_marked(tmp_path: Pa
     app = tmp_path / "app"
     app.mkdir()
     source = (
-        f"import sys\nsys.path.append({str(library)!r})\nimport keeping\nX = {{}}\nkeeper = keeping.Keeper(X)\n"
-        "@keeping.keeps(X)\ndef square(n): return n * n\nsquare(2)\nsquare(3)\nX[9] = 9\nkeeper.put(4)\nX[10] = 10\n"
-        "called = keeping.Wrapper(X)\ncalled(11)\nX[12] = 12\n"
+        f"import sys\nsys.path.append({str(library)!r})\nimport keeping\nX = {{}}\nkeeper = keeping.Keeper(X); keeping.KEPT.append(X); keeping.put_out_of_sight.held = X\n"
+        "@keeping.keeps(X)\ndef square(n): return n * n\nsquare(2)\nsquare(3)\nX[9] = 9\nkeeping.put_out_of_sight(4)\nX[10] = 10\n"
+        "called = keeping.Wrapper(X)\ncalled(11)\nX[12] = 12\nkeeper.put(13)\nkeeping.put_into_global(14)\n"
     )
     seen = record(app, source, version, watch=["X"])
     assert seen.of_kind("bye")[0]["faults"] == []
     told = [(entry["line"], dict(entry["state"]), bool(entry.get("doubt"))) for entry in seen.entries]
-    assert [line for line, _, _ in told] == [8, 9, 10, 12, 14, 15]
+    assert [line for line, _, _ in told] == [8, 9, 10, 12, 14, 15, 16, 17]
     assert told[1][1] == {"2": 4, "3": 9}
     assert not any(is_doubt for _, _, is_doubt in told[:3])
     # What the keeper did in between is in the last entry, which says that it may hold more than its line did.

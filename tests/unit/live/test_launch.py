@@ -28,6 +28,25 @@ def test_the_agent_stands_before_the_program(words: list[str], expected: list[st
     assert (python, rest) == (sys.executable, expected)
 
 
+def test_a_command_that_a_package_installed_is_a_program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    python = folder / "python"
+    python.symlink_to(sys.executable)
+    (folder / "serve").write_text(f"#!{python}\nimport app\n")
+    (folder / "deactivate").write_text("#!/bin/sh\necho no\n")
+    monkeypatch.chdir(tmp_path)
+    assert command_line(["serve", "-p", "1"], AGENT, str(python))[1:] == [
+        "/x/agent.py",
+        str(folder / "serve"),
+        "-p",
+        "1",
+    ]
+    assert command_line(["deactivate"], AGENT, str(python))[-1] == "deactivate"
+    (tmp_path / "serve").write_text("")
+    assert command_line(["serve"], AGENT, str(python))[-1] == "serve"
+
+
 @pytest.mark.parametrize("words", [[sys.executable], ["-m"], [sys.executable, "-"], ["-c"]])
 def test_without_a_program_the_way_to_write_one_is_told(words: list[str]) -> None:
     with pytest.raises(ConfigError, match=r"unspool run|put it into a file"):

@@ -23,9 +23,9 @@ from typing import Any
 
 from unspool.live.agent.following import LOST, local_value, stored_attribute
 from unspool.live.agent.graph import END
+from unspool.live.agent.libraries import LEAST_PATIENCE, PATIENCE, LibraryCalls
 from unspool.live.agent.notes import EXECUTES, Notes
 from unspool.live.agent.recording import Session
-from unspool.live.agent.shapes import dict_getter
 from unspool.live.agent.sites import PURE, CodeSites, Site
 from unspool.live.agent.tracing import argument_names
 from unspool.live.agent.wire import short_name
@@ -34,11 +34,6 @@ _TOOL_IDS = (3, 4)
 _NAME = "unspool"
 _TOOLS = 6
 """Numbers that `sys.monitoring` has for tools."""
-_PATIENCE = 64
-_LEAST_PATIENCE = 4
-_MOST_FIELDS = 32
-"""Fields of an object handed to a library that are looked at for what is watched."""
-_FEW_ARGUMENTS = 8
 _FUNCTIONS_IN_C = (
     BuiltinFunctionType,
     MethodDescriptorType,
@@ -79,8 +74,7 @@ class Monitoring:
         self._disabled: dict[int, tuple[CodeType, set[type]]] = {}
         self._notes = Notes(session)
         self._noted: dict[int, CodeType] = {}
-        self._library: dict[int, CodeSites] = {}
-        self._library_resting: dict[int, CodeType] = {}
+        self._libraries = LibraryCalls(session, self._monitoring, self._tool)
         self._ending: dict[int, CodeType] = {}
         self._last_error = 0
         self._patience: dict[tuple[int, int], int] = {}
@@ -114,6 +108,7 @@ class Monitoring:
         self._session.on_new_kinds = self._bring_back_kinds
         self._session.on_names = self._start_over
         self._session.on_owner = self._see_end
+        self._session.on_more_code = self._look_at_more
         self._monitoring.set_events(self._tool, events.PY_START | events.PY_RESUME | events.PY_UNWIND)
         self._monitoring.restart_events()
 
@@ -124,8 +119,8 @@ class Monitoring:
         self._is_over = True
         events = self._events
         self._monitoring.set_events(self._tool, 0)
-        known = [sites.code for sites in (*self._session.codes.values(), *self._library.values())]
-        for code in (*known, *self._ending.values(), *self._noted.values()):
+        known = [sites.code for sites in self._session.codes.values()]
+        for code in (*known, *self._libraries.codes(), *self._ending.values(), *self._noted.values()):
             self._monitoring.set_local_events(self._tool, code, 0)
         for event in (
             events.PY_START, events.PY_RESUME, events.PY_RETURN, events.PY_YIELD, events.INSTRUCTION, events.LINE,
@@ -142,6 +137,7 @@ class Monitoring:
         sites = session.sites_of(code, module)
         if sites is None:
             return None
+        self._libraries.forget(code)
         self._look_for_rivals()
         self._monitoring.set_local_events(self._tool, code, self._events_of(sites, module))
         return sites
@@ -211,7 +207,7 @@ class Monitoring:
 
     def bring_back(self) -> None:
         """Enable again what was disabled."""
-        self._library_resting.clear()
+        self._libraries.bring_back()
         self._look_for_rivals()
         disabled, self._disabled = self._disabled, {}
         for code, _ in disabled.values():
@@ -234,40 +230,42 @@ class Monitoring:
         session = self._session
         try:
             known = session.codes.get(id(code))
+            frame = sys._getframe(1)
             if known is None:
                 if self._notes.is_wanted and self._is_noted(code):
-                    self._in_turn(self._notes.began, sys._getframe(1))
+                    self._in_turn(self._notes.began, frame)
                     return None
-                if not session.where.is_project(code.co_filename) or not session.enter():
+                if not session.where.is_looked_into(code.co_filename) and not session.began_with(code, frame):
+                    return self._libraries.started(code, frame)
+                if not session.enter():
                     return self._monitoring.DISABLE
-                try:
-                    frame = sys._getframe(1)
-                    if session.settle == "return" and session.has_dirty_of_another(frame):
-                        session.settle_now(frame.f_back)
-                    known = self.prepare(code, str(frame.f_globals.get("__name__", "")))
-                    if known is not None and known.local_names:
-                        self._entered(known, frame)
-                    if known is not None and self._is_traced(code, str(frame.f_globals.get("__name__", ""))):
-                        self._called(known, frame)
-                finally:
-                    session.leave()
-                return self._monitoring.DISABLE if known is None or not self._wants_starts(known, frame) else None
-            frame = sys._getframe(1)
-            if not self._wants_starts(known, frame):
+            elif not self._wants_starts(known, frame):
                 return self._monitoring.DISABLE
-            if session.enter():
-                try:
-                    if session.has_dirty_of_another(frame):
-                        session.settle_now(frame.f_back)
-                    if known.local_names:
-                        self._entered(known, frame)
-                    if self._traced and self._is_traced(code, str(frame.f_globals.get("__name__", ""))):
-                        self._called(known, frame)
-                finally:
-                    session.leave()
+            elif not session.enter():
+                return None
+            try:
+                return self._started(code, known, frame)
+            finally:
+                session.leave()
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
             session.fault(error)
         return None
+
+    def _started(self, code: CodeType, known: CodeSites | None, frame: FrameType) -> Any:
+        session, module = self._session, str(frame.f_globals.get("__name__", ""))
+        if session.has_dirty_of_another(frame) and (known is not None or session.settle == "return"):
+            session.settle_now(frame.f_back)
+        if known is None:
+            known = self.prepare(code, module)
+            if known is None:
+                return self._monitoring.DISABLE
+        is_own = session.where.is_project(code.co_filename)
+        answer = self._libraries.calls_back(code, frame, self._rest) if is_own else self._monitoring.DISABLE
+        if known.local_names:
+            self._entered(known, frame)
+        if self._traced and self._is_traced(code, module):
+            self._called(known, frame)
+        return None if answer is None or self._wants_starts(known, frame) else answer
 
     def _is_noted(self, code: CodeType) -> bool:
         if id(code) in self._noted:
@@ -289,6 +287,7 @@ class Monitoring:
     def _wants_starts(self, sites: CodeSites, frame: FrameType) -> bool:
         return bool(
             id(sites.code) in self._ending
+            or self._libraries.is_called_back(sites.code)
             or sites.local_names
             or (self._traced and self._is_traced(sites.code, str(frame.f_globals.get("__name__", ""))))
         )
@@ -347,7 +346,7 @@ class Monitoring:
         for site in found:
             if session.touched(site, sites, frame):
                 site.misses = 0
-                site.patience = _PATIENCE
+                site.patience = PATIENCE
                 is_resting = False
                 continue
             site.misses += 1
@@ -358,7 +357,7 @@ class Monitoring:
         kinds: set[type] = set()
         for site in found:
             site.misses = 0
-            site.patience = max(_LEAST_PATIENCE, site.patience // 2)
+            site.patience = max(LEAST_PATIENCE, site.patience // 2)
             kinds |= site.kinds
             site.kinds = set()
         return self._rest(sites.code, kinds)
@@ -380,9 +379,8 @@ class Monitoring:
     def _on_return(self, code: CodeType, offset: int, value: Any) -> Any:
         session = self._session
         try:
-            library = self._library.get(id(code))
-            if library is not None:
-                self._library_returned(library, sys._getframe(1))
+            if code in self._libraries:
+                self._libraries.ended(code, sys._getframe(1))
                 return None
             if id(code) in self._noted:
                 self._in_turn(self._notes.ended, sys._getframe(1))
@@ -415,15 +413,15 @@ class Monitoring:
         session = self._session
         try:
             sites = session.codes.get(id(code))
-            if sites is None and id(code) in self._library:
-                self._library_returned(self._library[id(code)], sys._getframe(1))
+            if sites is None and code in self._libraries:
+                self._libraries.ended(code, sys._getframe(1))
             if sites is None and id(code) in self._noted:
                 self._in_turn(self._notes.ended, sys._getframe(1))
             if sites is None or not session.enter():
                 return None
             try:
                 frame = sys._getframe(1)
-                is_new = self._last_error != id(error)
+                is_new = self._last_error != id(error) and session.where.is_project(code.co_filename)
                 if is_new and not isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
                     self._last_error = id(error)
                     session.raised(frame, sites, error)
@@ -452,14 +450,14 @@ class Monitoring:
                 if function.__name__ in PURE:
                     return self._monitoring.DISABLE
                 if not session.exact and self._patience.get((id(code), offset), 1) <= 0:
-                    self._patience[id(code), offset] = _LEAST_PATIENCE
+                    self._patience[id(code), offset] = LEAST_PATIENCE
                     return self._rest(code, self._missed_kinds.pop((id(code), offset), set()))
                 return None
             if kind is FunctionType or kind is MethodType:
-                return self._on_python_call(code, offset, function)
+                return self._on_python_call(code, function)
             called = stored_attribute(kind, "__call__")
             if type(called) is FunctionType:
-                return self._on_python_call(code, offset, called)
+                return self._on_python_call(code, called)
             if short_name(type(first)) in _LAZY:
                 # Its code runs when this reads it, whatever that changes.
                 session.doubt = True
@@ -469,55 +467,11 @@ class Monitoring:
             session.fault(error)
         return None
 
-    def _on_python_call(self, code: CodeType, offset: int, function: Any) -> Any:
+    def _on_python_call(self, code: CodeType, function: Any) -> Any:
         """See the end of a library's function that the project calls: it may change what it was given."""
-        session = self._session
-        if type(function) is MethodType:
-            function = function.__func__
-        inner = getattr(function, "__code__", None)
-        if type(inner) is not CodeType or session.where.is_project(inner.co_filename):
-            return None if session.exact else self._monitoring.DISABLE
-        if id(inner) not in self._library:
-            if id(inner) in self._library_resting:
-                return self._rest(code, set())
-            self._library[id(inner)] = CodeSites(inner)
-            self._monitoring.set_local_events(self._tool, inner, self._events.PY_RETURN)
-        return None if session.exact else self._monitoring.DISABLE
-
-    def _library_returned(self, sites: CodeSites, frame: FrameType) -> None:
-        session, code = self._session, sites.code
-        caller = frame.f_back
-        if caller is None or not session.where.is_project(caller.f_code.co_filename):
-            return
-        # A decorator's wrapper holds on to what it was once given.
-        values = [local_value(frame, name, sites) for name in (*argument_names(code), *code.co_freevars)]
-        for value in list(values):
-            if type(value) in (tuple, list):
-                values += value if len(value) < _FEW_ARGUMENTS else ()
-            elif (fields_of := dict_getter(type(value))) is not None and len(
-                fields := fields_of(value)
-            ) < _MOST_FIELDS:
-                values += fields.values()
-        nodes = [node for value in values if (node := session.node_of(value)) is not None]
-        if not nodes:
-            if "-packages" in code.co_filename:
-                # It may hold on to something watched all the same.
-                session.doubt = True
-            left = self._patience.get((id(code), -1), _PATIENCE) - 1
-            self._patience[id(code), -1] = left
-            if left <= 0 and not session.exact:
-                self._patience[id(code), -1] = _LEAST_PATIENCE
-                del self._library[id(code)]
-                self._library_resting[id(code)] = code
-                self._monitoring.set_local_events(self._tool, code, 0)
-                session.doubt = True
-            return
-        if session.enter():
-            try:
-                place = session.where.places.of(caller.f_code, caller.f_lineno or 0)
-                session.changed(place, caller, nodes, below=True)
-            finally:
-                session.leave()
+        if self._libraries.calls(function):
+            return self._rest(code, set())
+        return None if self._session.exact else self._monitoring.DISABLE
 
     def _on_c_return(self, code: CodeType, offset: int, function: Any, first: Any) -> Any:
         session = self._session
@@ -566,7 +520,7 @@ class Monitoring:
             try:
                 frame = sys._getframe(1)
                 place = session.where.places.of(code, _line_at(code, offset) or frame.f_lineno or 0)
-                self._patience[id(code), offset] = _PATIENCE
+                self._patience[id(code), offset] = PATIENCE
                 if node is None:
                     session.rebind(place, frame)
                 else:
@@ -580,8 +534,13 @@ class Monitoring:
 
     def _count_miss(self, code: CodeType, offset: int, kind: type) -> None:
         key = (id(code), offset)
-        self._patience[key] = self._patience.get(key, _PATIENCE) - 1
+        self._patience[key] = self._patience.get(key, PATIENCE) - 1
         self._missed_kinds.setdefault(key, set()).add(kind)
+
+    def _look_at_more(self) -> None:
+        """See what code does that was passed over before modules were looked into."""
+        self._monitoring.restart_events()
+        self.instrument_running()
 
     def _start_over(self) -> None:
         """Read all code anew, for other names."""

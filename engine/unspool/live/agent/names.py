@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import weakref
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 from unspool.live.agent.following import LOST, stored_attribute
@@ -141,6 +141,11 @@ class Names:
         """Return the class whose instances a name means, once it is there."""
         value = self.value(watch)
         return value if type in mro_of(type(value)) else None
+
+    def is_method(self, code: CodeType) -> bool:
+        """Whether code is, by its name, a method of a class whose instances are watched."""
+        owner = code.co_qualname.rpartition(".")[0].rpartition(".<locals>.")[2]
+        return bool(owner and code.co_argcount) and any(watch.of_class == owner for watch in self.watches)
 
     def add_instance(self, value: Any) -> bool:
         """Take note of an object, should it be an instance of a watched class; return whether it is new."""

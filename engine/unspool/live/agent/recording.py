@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -49,6 +49,7 @@ class Session(Turns):
         on_store: called with what stores change, while nothing is watched.
         on_line, on_returned: called at every line, and every return, of the project.
         on_new_kinds: called with types that became part of the state.
+        on_more_code: called when modules are looked into that were not before.
         reads_calls: calls are sites too, because no event hands over what they change.
     """
 
@@ -83,6 +84,7 @@ class Session(Turns):
         self.on_line: Callable[[FrameType, int], None] | None = None
         self.on_returned: Callable[[FrameType], None] | None = None
         self.on_new_kinds: Callable[[set[type]], None] = lambda _: None
+        self.on_more_code: Callable[[], None] = lambda: None
         self.is_paused = self.reads_calls = False
         self.statistics = {"entries": 0, "merged": 0, "unseen": 0, "sweeps": 0}
         self.cpu = 0.0
@@ -125,7 +127,7 @@ class Session(Turns):
         known = self.codes.get(id(code))
         if known is not None:
             return known
-        if not self.where.is_project(code.co_filename) or len(self.codes) >= _MOST_CODES:
+        if not self.where.is_looked_into(code.co_filename) or len(self.codes) >= _MOST_CODES:
             return None
         local_names = self.names.locals_named(module, code.co_qualname)
         found = read_code(
@@ -230,6 +232,7 @@ class Session(Turns):
             must_look = True
         self.holders = self.names.holders()
         if must_look and (place is not None or frame is not None):
+            place, frame = self.where.blamed(place, frame)
             # At once in any case: what is stored into a root before it was looked at would not be seen.
             self.settle_now(frame)
             self.entry(place, frame, [state])
@@ -259,6 +262,7 @@ class Session(Turns):
         if self.is_paused:
             self.doubt = True
             return
+        place, frame = self.where.blamed(place, frame)
         is_whole_program = frame is not None and frame.f_code.co_name == "<module>" and self.settle != "line"
         if self.settle == "statement" or is_whole_program:
             # A module ends when the program does.
@@ -450,14 +454,36 @@ class Session(Turns):
         else:
             patch = graph.look(nodes) if key is LOST else graph.look_at(nodes[0], key)
         if graph.new_kinds:
-            kinds, graph.new_kinds = graph.new_kinds, set()
-            self.on_new_kinds(kinds)
+            self._take_new_kinds()
         if not self._number and not self.graph.state.ids and not extra:
             # Nothing is there yet.
             self._hold(patch)
         elif patch or self._held or "exc" in extra or "trace" in extra:
             self._emit(place, frame, patch, extra)
         self.cpu += time.perf_counter() - began
+
+    def _take_new_kinds(self) -> None:
+        kinds, self.graph.new_kinds = self.graph.new_kinds, set()
+        self.look_into(kinds)
+        self.on_new_kinds(kinds)
+
+    def look_into(self, kinds: Iterable[type]) -> None:
+        """Look at what the modules of classes store, though they are a library's."""
+        if self.where.look_into(kinds):
+            self.on_more_code()
+
+    def began_with(self, code: CodeType, frame: FrameType) -> bool:
+        """Look into the class that a function is a method of, if its instances are watched; return whether they are."""
+        if not self.names.has_classes or not self.names.is_method(code):
+            return False
+        sites = CodeSites(code)
+        # What a trace function takes out of the variables of its frame is gone for the program.
+        sites.is_traced = self.reads_calls
+        value = local_value(frame, code.co_varnames[0], sites)
+        if value is LOST:
+            return False
+        self.look_into((value if isinstance(value, type) else type(value),))
+        return self.where.is_looked_into(code.co_filename)
 
     def grown_by_reading(self) -> Node | None:
         """Return a watched dict that got a key by being read, as a `defaultdict` does; None where none did."""
@@ -484,6 +510,7 @@ class Session(Turns):
             is_seen: what is found was changed by this very place.
         """
         began = time.perf_counter()
+        place, frame = self.where.blamed(place, frame)
         self.rebind(None, None)
         if self.settle != "statement":
             self.settle_now(frame)
@@ -491,8 +518,7 @@ class Session(Turns):
         patch, is_complete = self.graph.sweep(seconds)
         self.statistics["sweeps"] += 1
         if self.graph.new_kinds:
-            kinds, self.graph.new_kinds = self.graph.new_kinds, set()
-            self.on_new_kinds(kinds)
+            self._take_new_kinds()
         is_nothing = not self._number and not self.graph.state.ids
         if is_nothing or (self.when is not None and not self._is_when()):
             self._hold(patch)

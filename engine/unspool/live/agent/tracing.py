@@ -12,6 +12,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from unspool.live.agent.following import local_value
+from unspool.live.agent.libraries import is_called_back, took_before
 from unspool.live.agent.notes import Notes
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import CodeSites
@@ -74,7 +75,8 @@ class Tracing:
                 if self._notes.is_wanted and event == "call" and self._notes.wants(code):
                     with_turn(session, lambda: self._notes.began(frame))
                     return self._on_noted
-                if not session.where.is_project(code.co_filename) or not session.enter():
+                is_own = session.where.is_looked_into(code.co_filename) or session.began_with(code, frame)
+                if not is_own or not session.enter():
                     return None
                 try:
                     sites = session.sites_of(code, str(frame.f_globals.get("__name__", "")))
@@ -83,6 +85,8 @@ class Tracing:
             if sites is None or not (sites.after or sites.local_names or session.settle == "call" or session.on_line):
                 return None
             frame.f_trace_opcodes = bool(sites.after)
+            if is_called_back(session, frame) and session.where.is_project(code.co_filename):
+                with_turn(session, lambda: took_before(session, frame))
             if sites.local_names and event == "call" and session.enter():
                 try:
                     self._entered(sites, frame)
@@ -157,7 +161,11 @@ class Tracing:
         if not session.enter():
             return
         try:
-            if error is not None and id(error) != self._last_error:
+            if (
+                error is not None
+                and id(error) != self._last_error
+                and session.where.is_project(frame.f_code.co_filename)
+            ):
                 self._last_error = id(error)
                 if not isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
                     session.raised(frame, sites, error)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import _thread
 import os
 import sys
+from collections.abc import Iterable
+from itertools import islice
 from types import CodeType, FrameType
 
 from unspool.live.agent.sites import Place, Places
-from unspool.live.agent.wire import type_name
+from unspool.live.agent.wire import module_name, mro_of, type_name
 
-_OUTWARDS = 60
+OUTWARDS = 60
 """Frames that are looked through for a caller in the project."""
+_MOST_LOOKED_INTO = 40
+"""Files of libraries that are looked into because classes of theirs are watched."""
 _AGENT_FILE = type_name.__code__.co_filename
 _LIBRARY = os.path.join(os.path.realpath(os.path.dirname(os.__file__)), "")
 """Where the standard library is, whose code is nobody's own, wherever it lies."""
@@ -35,11 +39,35 @@ def own_folders(main_file: str, *, is_started_here: bool) -> list[str]:
     """
     folder = os.path.dirname(os.path.abspath(main_file)) if main_file else ""
     is_others = "-packages" in folder or folder == os.path.dirname(os.path.abspath(sys.executable))
+    is_others = is_others or (is_started_here and is_installed(folder))
+    # The command of a package, as `flask` is, wherever it is kept.
+    is_others = is_others or (os.path.basename(folder) in ("bin", "Scripts") and not main_file.endswith(".py"))
     found = [] if not folder or is_others else [folder]
     here = current_folder()
     if here and (not found or (is_started_here and here not in (*found, "/"))):
         found.append(here)
     return found
+
+
+def is_installed(place: str) -> bool:
+    """Whether a file or folder lies where packages are installed: in `site-packages`, or whatever `pip --target` was told."""
+    if "-packages" in place:
+        return True
+    folder = os.path.dirname(place)
+    known = _INSTALLED.get(folder)
+    if known is None:
+        try:
+            with os.scandir(folder) as entries:
+                known = any(entry.name.endswith(".dist-info") for entry in islice(entries, _MOST_LISTED))
+        except OSError:
+            known = False
+        outer = os.path.dirname(folder)
+        known = _INSTALLED[folder] = known or (outer != folder and is_installed(folder))
+    return known
+
+
+_MOST_LISTED = 10_000
+_INSTALLED: dict[str, bool] = {}
 
 
 class Whereabouts:
@@ -56,6 +84,7 @@ class Whereabouts:
         self.main_thread = _thread.get_ident()
         self.timer_thread = 0
         self._is_project: dict[str, bool] = {}
+        self._looked_into: set[str] = set()
 
     def is_project(self, file: str) -> bool:
         """Whether a file belongs to the program that is looked at, rather than to a library."""
@@ -70,9 +99,43 @@ class Whereabouts:
         place = os.path.realpath(file)
         if place.startswith(_LIBRARY) and "-packages" not in place:
             return any(place.startswith(prefix) for prefix in self.prefixes if prefix.startswith(_LIBRARY))
-        if "site-packages" in place or "dist-packages" in place:
-            return any(place.startswith(prefix) for prefix in self.prefixes if "-packages" in prefix)
-        return any(place.startswith(prefix) for prefix in self.prefixes)
+        found = [prefix for prefix in self.prefixes if place.startswith(prefix)]
+        if not found:
+            return False
+        return not is_installed(place) or any(is_installed(prefix) for prefix in found)
+
+    def is_looked_into(self, file: str) -> bool:
+        """Whether stores of a file's code are looked at: the program's own, and that of classes which are watched."""
+        return self.is_project(file) or file in self._looked_into
+
+    def look_into(self, kinds: Iterable[type]) -> bool:
+        """Look into the modules of classes too; return whether any is new."""
+        before = len(self._looked_into)
+        for base in {base for kind in kinds for base in mro_of(kind)}:
+            module = sys.modules.get(module_name(base))
+            file = getattr(module, "__file__", None)
+            if type(file) is not str or len(self._looked_into) >= _MOST_LOOKED_INTO or self.is_project(file):
+                continue
+            place = os.path.realpath(file)
+            if file.endswith(".py") and (is_installed(place) or not place.startswith(_LIBRARY)):
+                self._looked_into.add(file)
+        return len(self._looked_into) != before
+
+    def blamed(self, place: Place | None, frame: FrameType | None) -> tuple[Place | None, FrameType | None]:
+        """Return the line of the program that caused what library code did at a place: the innermost one that led there.
+
+        Where none did, as in a server's own thread, it is the place itself.
+        """
+        if frame is None or self.is_project(frame.f_code.co_filename):
+            return place, frame
+        outer = frame.f_back
+        for _ in range(OUTWARDS):
+            if outer is None:
+                break
+            if self.is_project(outer.f_code.co_filename):
+                return self.places.of(outer.f_code, outer.f_lineno or 0), outer
+            outer = outer.f_back
+        return place, frame
 
     def unit_of(self, frame: FrameType) -> FrameType:
         """Return the frame whose end settles what a frame changes, under `call`.
@@ -104,7 +167,7 @@ class Whereabouts:
     def caller(self, frame: FrameType) -> Place | None:
         """Return the innermost line of the project that called a frame."""
         outer = frame.f_back
-        for _ in range(_OUTWARDS):
+        for _ in range(OUTWARDS):
             if outer is None:
                 return None
             if self.is_project(outer.f_code.co_filename):
@@ -114,7 +177,7 @@ class Whereabouts:
 
     def place_of(self, frame: FrameType | None) -> Place | None:
         """Return the innermost line of the project that a frame stands at or below."""
-        for _ in range(_OUTWARDS):
+        for _ in range(OUTWARDS):
             if frame is None:
                 return None
             if self.is_project(frame.f_code.co_filename):

@@ -42,6 +42,12 @@ def type_name(kind: type) -> str:
     return f"{module if type(module) is str else '?'}.{_type_name(kind)}"
 
 
+def module_name(kind: type) -> str:
+    """Return the name of a class's module as the interpreter keeps it, "" where that is no text."""
+    module = _type_module(kind)
+    return module if type(module) is str else ""
+
+
 def short_name(kind: type) -> str:
     """Return the name of a class without its module and the classes around it."""
     return str(_type_name(kind)).rpartition(".")[2]
