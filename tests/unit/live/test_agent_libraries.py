@@ -194,6 +194,17 @@ CALLED_BACK = {
         """,
         [2, 4, 4, 5],
     ),
+    "a store that cannot be followed": (
+        """\
+        S = {"items": []}
+        def find():
+            return S
+        def tell(items):
+            find()["told"] = 1
+        lib.apply(S["items"], 1, tell)
+        """,
+        [2, 7, 6, 7],
+    ),
     "functions of the standard library": (
         """\
         S = [3]

@@ -270,16 +270,15 @@ def test_a_large_state_that_is_found_by_looking_is_told_once(tmp_path: Path, ver
 
 
 LIBRARY = """\
-HELD = []
 def go():
-    HELD[0]["n"] = HELD[-1]["n"] = 1
+    go.held[0]["n"] = go.held[-1]["n"] = 1
 """
 TORN = """\
 import sys, time
 sys.path.append("library")
 import lib
 STATE = {"many": [{"n": 0} for _ in range(400)], "seen": 0}
-lib.HELD = STATE["many"]
+lib.go.held = STATE["many"]
 def see():
     STATE["seen"] += 1
 for turn in range(600):

@@ -89,8 +89,14 @@ def took_before(session: Session, frame: FrameType) -> bool:
     else:
         return False
     if nodes:
-        session.changed(session.where.places.of(outer.f_code, outer.f_lineno or 0), outer, nodes, below=True)
+        _blame(session, outer, nodes)
     return bool(nodes)
+
+
+def _blame(session: Session, caller: FrameType, nodes: list[Node]) -> None:
+    """Make an entry of what a library changed, unless the program itself may have changed the same unseen."""
+    if not session.has_lost:
+        session.changed(session.where.places.of(caller.f_code, caller.f_lineno or 0), caller, nodes, below=True)
 
 
 def is_called_back(session: Session, frame: FrameType) -> bool:
@@ -193,8 +199,7 @@ class LibraryCalls:
         self._patience[id(code)] = PATIENCE
         if session.enter():
             try:
-                place = session.where.places.of(caller.f_code, caller.f_lineno or 0)
-                session.changed(place, caller, nodes, below=True)
+                _blame(session, caller, nodes)
             finally:
                 session.leave()
 

@@ -23,6 +23,8 @@ _WINDOW = 0.1
 _BELOW = 2_000
 _LONGEST_AMID = 2.0
 """Seconds that a sweep waits for what is to settle."""
+_LONGEST_LOST = 0.005
+"""Seconds that a look for what a store changed takes at most, where nothing says what that is."""
 _LONG_ROW = 32
 _MOST_HELD = 20_000
 """Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
@@ -50,6 +52,7 @@ class Session(Turns):
         on_line, on_returned: called at every line, and every return, of the project.
         on_new_kinds: called with types that became part of the state.
         on_more_code: called when modules are looked into that were not before.
+        has_lost: a store that cannot be followed may have changed something that was not looked for yet.
         reads_calls: calls are sites too, because no event hands over what they change.
     """
 
@@ -103,7 +106,8 @@ class Session(Turns):
         self._dirty_since = 0.0
         self._owner_frame = 0
         self._owner_code: CodeType | None = None
-        self._next_sweep = 0.0
+        self._next_sweep = self._next_lost = 0.0
+        self.has_lost = False
         self._is_in_parts = self._has_found = False
         """Of the present round of looks through all objects: it takes several, and one of them found something."""
         self._number = 0
@@ -177,14 +181,26 @@ class Session(Turns):
                     found.append(grown)
                 site.kinds.add(type(value))
         if is_lost:
-            self.doubt = True
             if self.exact:
                 # It was looked before a site that is lost, too.
                 self.look_at_all(site.place, frame, is_seen=site.is_lost)
                 return True
+            if self._looked_for_lost(site.place, frame):
+                return True
         if found:
             self.changed(site.place, frame, found, below=below, key=key if len(found) == 1 else LOST)
         return bool(found) or is_counted
+
+    def _looked_for_lost(self, place: Place, frame: FrameType) -> bool:
+        """Look for what a store changed that cannot be followed, if there is time; return whether it changed anything."""
+        before, now = self.statistics["entries"], time.monotonic()
+        if self.when is None and not self.is_paused and self.settle == "statement" and now >= self._next_lost:
+            self.has_lost = not self.look_at_all(place, frame, seconds=_LONGEST_LOST, is_seen=not self.has_lost)
+            self._next_lost = now + _SWEEP_SHARE * (time.monotonic() - now)
+        else:
+            self.has_lost = True
+        self.doubt = self.doubt or self.has_lost
+        return self.statistics["entries"] != before
 
     def node_of(self, value: Any) -> Node | None:
         """Return the node of an object, where it is part of the state."""
@@ -531,7 +547,7 @@ class Session(Turns):
             # What did that may have changed something that was not come to yet, or was passed before.
             self.doubt = True
         elif is_complete:
-            self.doubt = False
+            self.doubt = self.has_lost = False
         if is_complete:
             self._is_in_parts = self._has_found = False
         took = time.perf_counter() - began

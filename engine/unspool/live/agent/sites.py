@@ -9,9 +9,10 @@ import ast
 import dis
 import re
 import sys
-from types import CodeType
+from types import BuiltinMethodType, CodeType, MethodWrapperType
+from typing import Any
 
-from unspool.live.agent.following import CO_OPTIMIZED, Follow, compiled, mangled
+from unspool.live.agent.following import CO_OPTIMIZED, Follow, Scope, compiled, mangled
 
 _LONGEST_TEXT = 400
 LOCALS_ARE_A_VIEW = sys.version_info >= (3, 13)
@@ -325,14 +326,34 @@ def _list_call(
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
     if name in PURE:
         return
-    if isinstance(function, ast.Attribute):
-        site.target = compiled(function.value, found.code)
-    if expression.args:
-        site.value = compiled(expression.args[0], found.code)
-    if site.target is None:
-        site.target, site.value = site.value, None
-    if site.target is not None or isinstance(function, ast.Attribute) or _hands_over_results(expression):
-        _list_site(site, instructions, number, found)
+    is_method = isinstance(function, ast.Attribute)
+    if name not in _RUNS_TEXT and (is_method or not _hands_over_results(expression)):
+        if isinstance(function, ast.Attribute):
+            site.target = compiled(function.value, found.code)
+        elif isinstance(function, ast.Name):
+            site.target = _owner_of_method(compiled(function, found.code))
+        if expression.args:
+            site.value = compiled(expression.args[0], found.code)
+        if site.target is None:
+            site.target, site.value = site.value, None
+        if site.is_lost and not is_method:
+            return
+    _list_site(site, instructions, number, found)
+
+
+_RUNS_TEXT = ("exec", "eval")
+
+
+def _owner_of_method(follow: Follow | None) -> Follow | None:
+    """Return what finds the container that a method in C belongs to, as in `add = items.append; add(1)`; None where it is none."""
+    if follow is None:
+        return None
+
+    def owner(scope: Scope) -> Any:
+        method = follow(scope)
+        return method.__self__ if type(method) in (BuiltinMethodType, MethodWrapperType) else None
+
+    return owner
 
 
 def _hands_over_results(call: ast.Call) -> bool:
