@@ -155,11 +155,12 @@ class Trace:
     def record(self, recorder: Recorder) -> int:
         """Record what was told; return how much of it was too much to keep."""
         taking = AgentRecording(recorder, 0, "")
-        for message in self.messages:
-            if message["m"] == "site":
-                taking.site(message)
-            elif message["m"] == "r":
-                taking.entry(message)
+        with taking.batch():
+            for message in self.messages:
+                if message["m"] == "site":
+                    taking.site(message)
+                elif message["m"] == "r":
+                    taking.entry(message)
         return self._link.lost
 
     def writers(self, error: BaseException, redaction: Redaction) -> list[str]:

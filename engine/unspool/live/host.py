@@ -9,7 +9,8 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -261,13 +262,22 @@ class Host:
             UnspoolError: what comes does not read, or cannot be recorded.
         """
         try:
-            link.read(self._take)
+            link.read(self._take, self._together)
         except NotOfTheAgent:
             if self.program is not None:
                 raise
         link.close()
         if self.failure is not None:
             self._is_leaving.set()
+
+    @contextmanager
+    def _together(self) -> Iterator[None]:
+        """Store what came together, when the program is faster than the disk, together."""
+        was_empty = self.is_empty
+        with nullcontext() if self._taking is None else self._taking.batch():
+            yield
+        if was_empty and not self.is_empty:
+            self._listener.recorded()
 
     def _take(self, message: dict[str, Value]) -> None:
         self._moved += 1
@@ -279,10 +289,7 @@ class Host:
             return
         match kind:
             case "r":
-                was_empty = self._taking.is_empty
                 self._taking.entry(message)
-                if was_empty and not self._taking.is_empty:
-                    self._listener.recorded()
                 if self._travel is not None:
                     self._travel.recorded(message)
             case "site":
@@ -429,6 +436,8 @@ class AgentTravel:
         if troubles != self._instance.troubles:
             self._become(at=self._instance.at, looking=self._instance.looking, troubles=troubles)
         if message.get("action") == _JUMP:
+            # Whoever is answered finds it in the file.
+            self._recorder.flush()
             self._has_landed.set()
         if self._instance.at is not None and message.get("action") != _JUMP:
             self._home = None
@@ -487,6 +496,7 @@ class AgentTravel:
                 self._become(at=self._instance.at, looking=self._instance.looking, paused=pauses)
 
     def _put_back(self, request: Request, seq: int, *, looking: bool) -> None:
+        self._recorder.flush()
         with open_history(os.fspath(self._file), follow=False) as history:
             number = history.resolve(seq)
             state = history.state(number)

@@ -9,7 +9,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Final
 
@@ -159,14 +159,19 @@ class AgentLink:
         self._next = 1
         self._is_over = False
 
-    def read(self, take: Callable[[dict[str, Value]], None]) -> None:
+    def read(
+        self,
+        take: Callable[[dict[str, Value]], None],
+        together: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         """Hand over message by message until the agent is gone; answers go to who asked.
 
         Args:
             take: is given each other message.
+            together: is entered while messages are handed over that came together.
 
         Raises:
-            NotOfTheAgent: a line is too long, or does not read; so does what `take` raises.
+            NotOfTheAgent: a line is too long, or does not read; so does what `take` or `together` raises.
         """
         rest = bytearray()
         try:
@@ -184,9 +189,10 @@ class AgentLink:
                     continue
                 *lines, last = bytes(rest).split(b"\n")
                 rest = bytearray(last)
-                for line in lines:
-                    if line:
-                        self._hand_over(read_message(line), take)
+                with together():
+                    for line in lines:
+                        if line:
+                            self._hand_over(read_message(line), take)
         finally:
             self._is_over = True
             for question in list(self._asked.values()):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Final
 
 from unspool.live.cells import Cell, NotOfTheAgent
@@ -48,6 +49,8 @@ class AgentRecording:
         self._folder = os.path.join(folder, "") if folder else "\0"  # noqa: PTH118 - compared with text
         self._told = LastSurroundings(_surroundings)
         self._is_first = True
+        self._waiting: list[int] | None = None
+        """Entries of the batch that are not counted yet; None outside of one."""
         self.entries = 0
         self.is_empty = True
 
@@ -69,6 +72,22 @@ class AgentRecording:
         """Return where a site is; None for one that was not told of."""
         known = self._sites.get(number) if type(number) is int else None
         return None if known is None else known[0]
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Store the entries that are taken meanwhile together; `entries` counts them when they are stored.
+
+        Raises:
+            UnspoolError: they could not be stored.
+        """
+        waiting = self._waiting = []
+        try:
+            with self._recorder.batch():
+                yield
+        finally:
+            self._waiting = None
+            stored = len(self._recorder.store)
+            self.entries += sum(seq < stored for seq in waiting)
 
     def entry(self, message: Mapping[str, Value]) -> None:
         """Record an entry.
@@ -102,7 +121,10 @@ class AgentRecording:
         )
         if seq is not None:
             self._told.keep(form, meta)
-            self.entries += 1
+            if self._waiting is None:
+                self.entries += 1
+            else:
+                self._waiting.append(seq)
 
     def note(self, note: Value, timestamp_ns: int | None = None) -> None:
         """Put down what happened beside the state: a statement of SQL, a request, a line of the log, a word of the agent.

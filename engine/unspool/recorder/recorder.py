@@ -7,8 +7,8 @@ import os
 import sys
 import time
 import weakref
-from collections.abc import Callable, Collection, Iterable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from types import FrameType, TracebackType
@@ -476,6 +476,33 @@ class Recorder:
             stacklevel=stacklevel + 1,
         )
 
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Store what is recorded meanwhile together, which costs a fraction of storing it entry by entry.
+
+        Entries survive whatever `durability` says when the batch has ended, and readers see them by then: it is for what can be
+        had again, or stands elsewhere until then. Meant for short: all threads' entries wait, up to some hundred at once.
+        PostgreSQL and stores of other kinds take each entry as it comes.
+
+        Raises:
+            UnspoolError: they could not be stored and `on_error` is `raise`.
+        """
+        writer = self._writer
+        if writer is None:
+            yield
+            return
+        writer.begin_batch()
+        try:
+            yield
+        finally:
+            self._store_waiting(writer.end_batch)
+
+    def _store_waiting(self, store: Callable[[], None]) -> None:
+        try:
+            self._turns.alone(store)
+        except StoreRefused as error:
+            self._store_failed(error)
+
     def note(self, message: str, /, *, level: str = "info", stacklevel: int = 1, **facts: Value) -> int | None:
         """Put a note on the timeline: an entry that holds no state of its own and is never to blame for anything.
 
@@ -877,7 +904,7 @@ class Recorder:
         error = (
             cause if isinstance(cause, UnspoolError) else UnspoolError(f"recording failed: {type(cause).__name__}")
         )
-        self._troubles.skipped += 1
+        self._troubles.skipped += refusal.lost
         if self._troubles.on_error != "raise":
             self._is_stopped = True
         if may_raise or self._troubles.on_error != "raise":
@@ -894,11 +921,14 @@ class Recorder:
             self._troubles.tell(Trouble.SEALING, f"unspool: {failure}")
 
     def flush(self) -> None:
-        """Return when all that was recorded is where readers see it: in a file it already is, a server is waited for.
+        """Return when all that was recorded is where readers see it: a batch is stored, a server is waited for.
 
         Raises:
-            UnspoolError: the server does not have it within `server_timeout`, and `on_error` is `raise`.
+            UnspoolError: the server does not have it within `server_timeout`, or a batch could not be stored, and `on_error`
+                is `raise`.
         """
+        if self._writer is not None and not self._is_stopped:
+            self._store_waiting(self._writer.store_batch)
         if self._forwards is not None and not self._is_stopped:
             self._confirm(self._forwards, len(self.store) - 1)
 

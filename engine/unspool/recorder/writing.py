@@ -22,7 +22,7 @@ import msgspec
 from unspool.codec.records import Record, note_record, replay
 from unspool.codec.state_codec import DeltaStrategy
 from unspool.codec.strategies import FullSnapshotStrategy
-from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NotesNotKept
+from unspool.errors import ConfigError, EntryNotFound, EntryNotKept, NotesNotKept, StorageFailed
 from unspool.history.diff import fork_base
 from unspool.model.entries import PASSED_OVER, ChangeKind
 from unspool.model.values import Value
@@ -285,7 +285,15 @@ class OutOfDate(Exception):
 
 
 class StoreRefused(Exception):
-    """The store failed; its error is the cause."""
+    """The store failed; its error is the cause.
+
+    Attributes:
+        lost: how many entries are not stored.
+    """
+
+    def __init__(self, lost: int = 1) -> None:
+        super().__init__(lost)
+        self.lost = lost
 
 
 class EntryWriter:
@@ -329,6 +337,7 @@ class EntryWriter:
         self._told = LastSurroundings(named)
         self._pace = pace or Pace(None, None)
         self._newest = -1
+        self._batches = 0
         self._followed: int | None = None
         if isinstance(store, KeepsSettings):
             store.note_recording(strategy_name(strategy), codec.value)
@@ -405,6 +414,42 @@ class EntryWriter:
         self._newest = max(self._newest, captured.ticket)
         return seq
 
+    def begin_batch(self) -> None:
+        """Have what is written stored together with what is written until `end_batch`, where the store can do that."""
+        if isinstance(self.store, FileStore):
+            self.store.begin_batch()
+            self._batches += 1
+
+    def end_batch(self) -> None:
+        """Store what was written since `begin_batch`; batches may stand in each other.
+
+        Raises:
+            StoreRefused: the store failed: what was not stored yet is lost, and nothing is built upon it.
+        """
+        if isinstance(self.store, FileStore) and self._batches:
+            self._batches -= 1
+            self._store_together(self.store.end_batch)
+
+    def store_batch(self) -> None:
+        """Store what was written since `begin_batch`, and go on.
+
+        Raises:
+            StoreRefused: see `end_batch`.
+        """
+        if isinstance(self.store, FileStore) and self._batches:
+            self._store_together(self.store.store_batch)
+
+    def _store_together(self, store: Callable[[], None]) -> None:
+        count = len(self.store)
+        try:
+            store()
+        except StorageFailed as error:
+            lost, was_settled = count - len(self.store), self._is_settled
+            self._is_settled = False
+            if lost or was_settled:
+                raise StoreRefused(lost) from error
+            # The call that met the refusal has told of it.
+
     def note(self, facts: EntryDetails) -> int:
         """Write a note: an entry whose state is that of the one before it, and which no chain is longer for.
 
@@ -473,6 +518,7 @@ class EntryWriter:
             parent_seq=facts.parent_seq,
             part=facts.part if facts.parent_seq not in (None, len(self.store) - 1) else None,
         )
+        count = len(self.store)
         # Ctrl-C may end this anywhere; what was stored is then read back before more is built upon it.
         self._is_settled = False
         try:
@@ -481,8 +527,9 @@ class EntryWriter:
             self._is_settled = True
             raise
         except Exception as error:  # a store may be of the app's own and raise anything; the cause is kept
-            self._is_settled = True
-            raise StoreRefused from error
+            # Of a batch, what this was built upon is lost too.
+            self._is_settled = not self._batches
+            raise StoreRefused(max(count - len(self.store), 0) + 1) from error
         # Only what was stored may be built upon: after a failed write the next entry still fits its base.
         build_on()
         self._followed = None

@@ -262,7 +262,13 @@ class FileStore:
 
     @property
     def reader(self) -> FileReader:
-        """The reading half, for rooms that ask more of a file than of other stores."""
+        """The reading half, for rooms that ask more of a file than of other stores; what waits is stored first.
+
+        Raises:
+            StorageFailed: it cannot be.
+        """
+        if self._writer is not None:
+            self._writer.store_waiting()
         return self._reader
 
     @property
@@ -291,31 +297,31 @@ class FileStore:
 
     def entries(self, start: int, stop: int) -> list[Entry]:
         """See `Store.entries`."""
-        return self._reader.entries(start, stop)
+        return self.reader.entries(start, stop)
 
     def fill(self, columns: Columns) -> None:
         """See `Store.fill`."""
-        self._reader.fill(columns)
+        self.reader.fill(columns)
 
     def run(self, seq: int) -> RecordRun:
         """See `Store.run`."""
-        return self._reader.run(seq)
+        return self.reader.run(seq)
 
     def changed(self, seq: int) -> tuple[tuple[str, ChangeKind], ...]:
         """See `Store.changed`."""
-        return self._reader.changed(seq)
+        return self.reader.changed(seq)
 
     def writes(self, atom: str, start: int, stop: int, *, backwards: bool = False) -> Iterator[int]:
         """See `Store.writes`."""
-        return self._reader.writes(atom, start, stop, backwards=backwards)
+        return self.reader.writes(atom, start, stop, backwards=backwards)
 
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
         """See `Store.shares`."""
-        return shares_of(self._reader, problems)
+        return shares_of(self.reader, problems)
 
     def write_counts(self) -> dict[str, int] | None:
         """See `CountsWrites.write_counts`."""
-        return write_counts_of(self._reader)
+        return write_counts_of(self.reader)
 
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`."""
@@ -331,9 +337,37 @@ class FileStore:
         """
         return self._writing().append(draft)
 
+    def begin_batch(self) -> None:
+        """Store what is appended from here on together, which costs a fraction of storing it entry by entry.
+
+        What `durability` promises of an entry it promises when the batch has ended. Up to some hundred entries wait at once.
+        This store itself knows them; readers of the file do once they are stored. Batches may stand in each other.
+
+        Raises:
+            ReadOnlyHistory: the file was opened for reading.
+        """
+        self._writing().begin_batch()
+
+    def end_batch(self) -> None:
+        """Store what waits, unless another batch goes on.
+
+        Raises:
+            ReadOnlyHistory: the file was opened for reading.
+            StorageFailed: the disk or the database refused. What waited is lost, and `settle` finds out what is there.
+        """
+        self._writing().end_batch()
+
+    def store_batch(self) -> None:
+        """Store what waits; the batch goes on.
+
+        Raises:
+            ReadOnlyHistory, StorageFailed: see `end_batch`.
+        """
+        self._writing().store_waiting()
+
     def may_hold_notes(self) -> bool:
         """Whether any entry may be a note; False is certain."""
-        return self._reader.call(lambda connection: connection.layout.may_hold_notes(connection))
+        return self.reader.call(lambda connection: connection.layout.may_hold_notes(connection))
 
     def settle(self) -> None:
         """Find out what an interrupted `append` stored.
@@ -353,7 +387,7 @@ class FileStore:
 
     def recordings(self) -> tuple[Recording, ...]:
         """Return with which settings the file was recorded; nothing where it does not say."""
-        return self._reader.call(read_recordings)
+        return self.reader.call(read_recordings)
 
     def note_identity(self, identity: Mapping[str, str]) -> None:
         """Keep the identity keys of lists that were set by hand, in place of those kept before.
@@ -385,7 +419,7 @@ class FileStore:
         Raises:
             UnreadableSource, CorruptHistory: the file cannot be read.
         """
-        return self._reader.ending()
+        return self.reader.ending()
 
     def discard(self) -> None:
         """Close and remove the file; only for one opened with `create`. What is not sealed yet is not sealed any more."""
@@ -420,7 +454,7 @@ class FileStore:
 
     def refresh(self) -> int:
         """See `Store.refresh`."""
-        return self._reader.refresh()
+        return self.reader.refresh()
 
     def file_bytes(self) -> int:
         """See `Store.file_bytes`."""

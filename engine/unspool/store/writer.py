@@ -13,10 +13,10 @@ import stat
 import struct
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from unspool import system
 from unspool.errors import ConfigError, CorruptHistory, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
@@ -179,6 +179,11 @@ _MAX_ROWS: Final = 128
 """Entries after which a block is sealed even in the middle of a chain."""
 
 
+_MOST_WAITING: Final = 256
+"""Entries of a batch that are stored together; readers see them no later than the time that as many take."""
+_MOST_WAITING_BYTES: Final = 1 << 20
+
+
 class _Numbers(dict[str, int]):
     """The numbers of atoms. One that is asked for its first time gets a number, and joins both lists.
 
@@ -199,6 +204,24 @@ class _Numbers(dict[str, int]):
         self.fresh.append((number, atom.encode("utf-8", "surrogatepass")))
         self[atom] = number
         return number
+
+
+class _Waiting(NamedTuple):
+    """An entry of a batch that is not stored yet.
+
+    Attributes:
+        seq: its number.
+        draft: what was appended.
+        values: what its row holds.
+        before: checksum of the entry before it.
+        crc: its own.
+    """
+
+    seq: int
+    draft: Draft
+    values: tuple[object, ...]
+    before: int
+    crc: int
 
 
 class FileWriter:
@@ -243,6 +266,13 @@ class FileWriter:
         self._run_bytes = 0
         self._failed = False
         self._are_notes_allowed = False
+        self._batches = 0
+        self._waiting: list[_Waiting] = []
+        self._waiting_bytes = 0
+        self._is_torn = False
+        """A transaction with what waits began, and it is not known how it ended."""
+        self._refusal: StorageFailed | None = None
+        """Why entries of a batch were lost, until `settle` has looked which ones are there."""
 
     def _open(
         self,
@@ -354,6 +384,9 @@ class FileWriter:
                 entry was kept.
             NotesNotKept: the entry is a note, and the file's format has no place for it.
         """
+        if self._batches and (self._are_notes_allowed or not draft.record.codec.is_note):
+            return self._put_off(draft)
+        self.store_waiting()
         self._presence.check()
         seq = self._next
         values, crc = self._layout.row_values(draft, seq, self._last_sum)
@@ -361,7 +394,7 @@ class FileWriter:
             with self._lock:
                 allows_notes = draft.record.codec.is_note and not self._are_notes_allowed
                 if self._numbers.fresh or allows_notes:
-                    self._append_with_more(values, allows_notes=allows_notes)
+                    self._append_together([values], allows_notes=allows_notes)
                 else:
                     self._connection.execute(self._layout.insert_row, values)
         except sqlite3.Error as error:
@@ -374,41 +407,129 @@ class FileWriter:
             self._plan_sealing(draft, seq)
         return seq
 
-    def _append_with_more(self, values: tuple[object, ...], *, allows_notes: bool) -> None:
-        """Append a row together with names that it is the first to use, and with the word that there are notes."""
+    def _append_together(self, rows: Sequence[tuple[object, ...]], *, allows_notes: bool) -> None:
+        """Append rows together with names that they are the first to use, and with the word that there are notes."""
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             if allows_notes:
                 self._layout.allow_notes(self._connection)
-            self._layout.add_names(self._connection, self._numbers.fresh)
-            self._connection.execute(self._layout.insert_row, values)
+            if self._numbers.fresh:
+                self._layout.add_names(self._connection, self._numbers.fresh)
+            self._connection.executemany(self._layout.insert_row, rows)
             self._connection.execute("COMMIT")
-        except (sqlite3.Error, UnspoolError):
+        except BaseException:
+            # Ctrl-C too: the sealer would wait for the end of the transaction.
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise
         self._numbers.fresh.clear()
         self._are_notes_allowed = self._are_notes_allowed or allows_notes
 
-    def settle(self) -> None:
-        """Find out what an `append` stored that an exception of a signal handler, such as Ctrl-C, ended anywhere.
+    def begin_batch(self) -> None:
+        """Have entries wait, and be stored together; batches may stand in each other."""
+        self._batches += 1
+
+    def end_batch(self) -> None:
+        """Store what waits, unless another batch goes on.
 
         Raises:
-            StorageFailed: the disk or the database refused.
+            StorageFailed: see `store_waiting`.
         """
+        self._batches -= 1
+        if not self._batches:
+            self.store_waiting()
+
+    def _put_off(self, draft: Draft) -> int:
+        with self._lock:
+            if self._refusal is not None:
+                raise self._refusal
+            seq, before = self._next, self._last_sum
+            values, crc = self._layout.row_values(draft, seq, before)
+            self._waiting.append(_Waiting(seq, draft, values, before, crc))
+            self._next, self._last_sum = seq + 1, crc
+            self.reader.count = self._next
+            self._waiting_bytes += len(draft.record.payload)
+        if len(self._waiting) >= _MOST_WAITING or self._waiting_bytes >= _MOST_WAITING_BYTES:
+            self.store_waiting()
+        return seq
+
+    def store_waiting(self) -> None:
+        """Store the entries of a batch that wait, in one transaction.
+
+        Raises:
+            StorageFailed: the disk or the database refused, or the file is no longer where it was; nothing of them was kept,
+                and nothing is appended before `settle`.
+        """
+        if not self._waiting and self._refusal is None:
+            return
+        with self._lock:
+            if self._refusal is not None:
+                raise self._refusal
+            stored = self._store_rows()
+        for row in stored if self._seals else ():
+            self._plan_sealing(row.draft, row.seq)
+
+    def _store_rows(self) -> list[_Waiting]:
+        """Store what waits, under the lock, and return it.
+
+        Raises:
+            StorageFailed: see `store_waiting`.
+        """
+        rows = self._waiting
         try:
-            with self._lock:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                known = self._connection.execute("SELECT count(*) FROM atom").fetchone()[0]
-                newest = self._connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
-                self._last_sum = self._layout.last_sum(self._connection)
-        except sqlite3.Error as error:
-            raise StorageFailed(f"{self._path}: could not be read back ({error})") from None
+            if self._is_torn:
+                self._look()
+                rows = self._waiting
+            if rows:
+                self._presence.check()
+                self._is_torn = True
+                self._append_together([row.values for row in rows], allows_notes=False)
+        except (sqlite3.Error, StorageFailed) as error:
+            first, last = rows[0], rows[-1]
+            self._waiting, self._waiting_bytes, self._is_torn = [], 0, False
+            self._next = self.reader.count = first.seq
+            self._last_sum = first.before
+            self._refusal = (
+                error
+                if isinstance(error, StorageFailed)
+                else StorageFailed(f"{self._path}: entries {first.seq} to {last.seq} could not be written ({error})")
+            )
+            raise self._refusal from None
+        self._waiting, self._waiting_bytes, self._is_torn = [], 0, False
+        return rows
+
+    def _look(self) -> int | None:
+        """Find out what a transaction stored that was interrupted anywhere; return the newest entry of the tail."""
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+        known = self._connection.execute("SELECT count(*) FROM atom").fetchone()[0]
+        newest: int | None = self._connection.execute("SELECT max(seq) FROM tail").fetchone()[0]
         self._numbers.fresh[:] = [
             (number, self._numbers.names[number].encode("utf-8", "surrogatepass"))
             for number in range(known, len(self._numbers.names))
         ]
+        self._waiting = [row for row in self._waiting if newest is None or row.seq > newest]
+        self._is_torn = False
+        return newest
+
+    def settle(self) -> None:
+        """Find out what an `append` stored that an exception of a signal handler, such as Ctrl-C, ended anywhere.
+
+        What waits is stored; what of it was lost is forgotten.
+
+        Raises:
+            StorageFailed: the disk or the database refused.
+        """
+        self._refusal = None
+        try:
+            with self._lock:
+                self._look()
+            self.store_waiting()
+            with self._lock:
+                newest = self._look()
+                self._last_sum = self._layout.last_sum(self._connection)
+        except sqlite3.Error as error:
+            raise StorageFailed(f"{self._path}: could not be read back ({error})") from None
         # Without rows in the tail everything is sealed, and the number of the next entry was known before.
         if newest is not None:
             self._next = max(self._next, newest + 1)
@@ -468,7 +589,9 @@ class FileWriter:
 
         Raises:
             sqlite3.Error: the disk refused.
+            StorageFailed: what waited could not be stored.
         """
+        self.store_waiting()
         self._connection.execute("VACUUM INTO ?", (str(path),))
 
     def close(self, before_unlock: Callable[[], None] | None = None) -> None:
@@ -480,10 +603,13 @@ class FileWriter:
             CorruptHistory: entries stay in the tail because one before them is damaged.
         """
         try:
-            self.sealer.finish()
+            try:
+                self._presence.check()
+                # The last call may have been interrupted, and no other came to settle it.
+                self.settle()
+            finally:
+                self.sealer.finish()
             self._presence.check()
-            # The last call may have been interrupted, and no other came to settle it.
-            self.settle()
             if self._seals:
                 self.sealer.seal_all(unsealed_runs(self._connection, RUN_ROWS))
                 self.sealer.drop_now()
@@ -512,6 +638,7 @@ class FileWriter:
 
     def discard(self) -> None:
         """Release the file and remove it with its side files: nothing in it is wanted any more."""
+        self._waiting.clear()
         self.sealer.give_up()
         self.reader.close()
         self.sealer.drop_connection()
@@ -523,6 +650,7 @@ class FileWriter:
 
     def abandon(self) -> None:
         """Forget everything without touching the file: for a forked child, whose parent goes on writing."""
+        self._waiting.clear()
         os.close(self._lock_file)
         self._presence.abandon()
 

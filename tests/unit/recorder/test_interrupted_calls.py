@@ -2,47 +2,19 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
+from support.interrupting import interrupted_after
 from unspool import Recorder, open_history
 from unspool.query.doctor.diagnosis import Health, diagnose
 from unspool.store import writer
 
-_ROOMS: Final = ("/unspool/recorder/", "/unspool/store/writer.py", "/unspool/store/sealing.py")
 _MOST_LINES: Final = 400
 _INTERRUPTED: Final = 9
 """The call that Ctrl-C ends: it asks for a block to be sealed."""
-
-
-def interrupted_after(lines: int, work: Callable[[], object]) -> bool:
-    """Do some work and raise KeyboardInterrupt in it once so many of our lines have begun; say whether it came to that."""
-    left = lines
-
-    def trace(frame: FrameType, event: str, argument: Any) -> Any:
-        nonlocal left
-        if not any(room in frame.f_code.co_filename for room in _ROOMS):
-            return None
-        if event == "line":
-            if left == 0:
-                sys.settrace(None)
-                raise KeyboardInterrupt
-            left -= 1
-        return trace
-
-    sys.settrace(trace)
-    try:
-        work()
-    except KeyboardInterrupt:
-        return True
-    finally:
-        sys.settrace(None)
-    return False
 
 
 @pytest.mark.one_in(2)
