@@ -31,7 +31,7 @@ from unspool import open_history
 from unspool.errors import UnspoolError
 from unspool.query.blame import blame
 from unspool.query.doctor.diagnosis import diagnose
-from unspool.sources.registry import FORMATS
+from unspool.sources.detection import FORMATS
 
 FILES = [*NAMED_FILES, *sorted((FIXTURES / "seeds").iterdir())]
 _MOST_ENTRIES = 60

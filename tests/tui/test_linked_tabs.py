@@ -14,10 +14,9 @@ from tui_driver import Driver, drive
 from support.examples import examples
 from unspool import open_history
 from unspool.recorder import Recorder
-from unspool_tui.linked import LinkBy, TabLink
 from unspool_tui.questions import part
 from unspool_tui.rendering.line import UNICODE
-from unspool_tui.tabs import Tab
+from unspool_tui.tabs import LinkBy, Tab, TabLink
 
 action = pytest.mark.action
 Step = tuple[int, str, int]

@@ -1,4 +1,7 @@
-"""The app object: theme, colours, what Textual tells; tabs are `tab_screens`'s, everything else is the main screens'."""
+"""The app object: tabs, the screen of the one in front, theme, colours, and what Textual reports.
+
+Everything else belongs to the main screens.
+"""
 
 from __future__ import annotations
 
@@ -6,31 +9,442 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from time import time
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from msgspec.structs import replace
 from textual import events, on
 from textual.app import App
+from textual.message import Message
+from textual.screen import Screen
 
-from unspool.errors import ConfigError
-from unspool_tui.rendering.line import glyphs
+from unspool.errors import ConfigError, EntryNotFound
+from unspool.history.history import History
+from unspool_tui.actions import Keymap
+from unspool_tui.first_run import CardView, card_named, remember_closed
+from unspool_tui.panes.scene import Appearance, Scene
+from unspool_tui.rendering.header import tab_row
+from unspool_tui.rendering.line import Glyphs, glyphs
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.rendering.palette import MONOCHROME, UNSPOOL, UNSPOOL_LIGHT, palette_from, user_themes
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal
-from unspool_tui.session import config_folder
+from unspool_tui.screens.protocols import Controls
+from unspool_tui.session import PlaceRestorer, SourceSession, config_folder, forget_gone, state_folder
 from unspool_tui.settings import Settings, UiOptions, nearest
-from unspool_tui.tab_screens import TabScreens, TabTold
-from unspool_tui.tabs import Tab, Tabs
+from unspool_tui.source import NamedSource, keep_choice, keep_identity
+from unspool_tui.tabs import Tab, Tabs, UnopenedSource
 from unspool_tui.view import moves
-from unspool_tui.view.model import Pane
+from unspool_tui.view.model import Pane, RecordingProgram, View
+from unspool_tui.widgets.panel import TabLine
+from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool_tui.live_programs import AttachedProgram
+    from unspool_tui.tabs import TabLink
+
+
+class TabbedApp(Protocol):
+    """The app whose screens they are, as far as they need it."""
+
+    main: MainScreen
+
+    @property
+    def pen(self) -> Pen:
+        """What to draw with."""
+
+    @property
+    def screen(self) -> Screen[Any]:
+        """What is in front of everything."""
+
+    def know_mode(self, name: str, screen: Callable[[], MainScreen]) -> None:
+        """Let Textual know a stack of screens."""
+
+    def switch_mode(self, mode: str) -> object:
+        """Bring a stack of screens to the front."""
+
+    def remove_mode(self, mode: str) -> object:
+        """Forget a stack of screens."""
+
+    def post_message(self, message: Message) -> bool:
+        """Have a message handled in the app's turn; safe from any thread."""
+
+
+class TabTold(Message):
+    """A thread has something about a tab: it is open, it was refused, or it has grown."""
+
+    def __init__(self, tab: Tab) -> None:
+        self.tab = tab
+        super().__init__()
+
+
+class TabScreens:
+    """The tabs of an app and their screens; the one in front is `app.main`."""
+
+    def __init__(
+        self, app: TabbedApp, tabs: Tabs, settings: Settings, options: UiOptions, look: Glyphs, *, follow: bool
+    ) -> None:
+        """Prepare to show tabs.
+
+        Args:
+            app: whose screens they are.
+            tabs: all sources.
+            settings: what the person settled once.
+            options: what the caller asks for.
+            look: characters to draw with.
+            follow: keep up with new entries.
+        """
+        self.tabs = tabs
+        self.remembers = options.remember and settings.remember and not options.permits.visitor
+        self._app = app
+        self._settings = settings
+        self._options = options
+        self._glyphs = look
+        self._follow = follow
+        self._screens: dict[Tab, MainScreen] = {}
+        self._modes: dict[MainScreen, str] = {}
+        may_tell = settings.remember and not options.permits.visitor
+        self._card = card_named(options.card) if may_tell and options.card else None
+        self._link: TabLink | None = None
+        self.chosen_theme: str | None = None
+        """The theme chosen since the start, empty when it is that of the settings; None when none was."""
+
+    def session_of(self, tab: Tab, history: History) -> SourceSession:
+        """Return the remembered place of a tab, reading it at first."""
+        if tab.session is None:
+            key = tab.source.place_key if tab.source is not None else None
+            tab.session = SourceSession.of(history, state_folder() if self.remembers else None, key)
+        return tab.session
+
+    def first_screen(self, history: History | None, mode: str) -> MainScreen:
+        """Make the screen that the app begins with; without a history, that of a source which is to come.
+
+        Raises:
+            EntryNotFound: the entry to begin at is not there.
+        """
+        tab = self.tabs.front_tab
+        if history is None:
+            main = self._keep(tab, self._stand_in(tab))
+        else:
+            main = self._keep(tab, self._screen_for(tab, history, self.session_of(tab, history)))
+        self._modes[main] = mode
+        return main
+
+    def screens(self) -> list[MainScreen]:
+        """Return the screens that there are."""
+        return list(self._screens.values())
+
+    def screen_of(self, tab: Tab) -> MainScreen | None:
+        """Return the screen of a tab; None before it was looked at."""
+        return self._screens.get(tab)
+
+    def _keep(self, tab: Tab, main: MainScreen) -> MainScreen:
+        self._screens[tab] = main
+        tab.shown = lambda: main.view.total
+        return main
+
+    def _drop(self, tab: Tab) -> MainScreen | None:
+        tab.shown = None
+        return self._screens.pop(tab, None)
+
+    def _screen_for(self, tab: Tab, history: History, session: SourceSession) -> MainScreen:
+        scene = Scene(history, Appearance(self._glyphs, self._options.zone))
+        place = None if tab.at is None else _resolved(tab.at, history)
+        empty = View(
+            total=len(history),
+            first=history.first,
+            tabs=len(self.tabs),
+            permits=self._options.permits,
+            program=tab.program,
+        )
+        view = session.restore(empty, at=place, follow=self._follow)
+        if self._link is not None:
+            view = replace(view, parting=self._link.parting_of(tab))
+        # A foreign source is read beside the screen: more entries than are known here may be there by now.
+        waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
+        if waits:
+            view = replace(view, follow=False)
+        main = MainScreen(scene, view, Keymap(self._settings.keys), self._app.pen, _load_controls)
+        if self._card is not None:
+            main.card = CardView(self._card, main.keymap, self.close_card)
+        poll = self._options.poll
+        main.follower.poll = poll if poll is not None else self._settings.poll or None
+        main.follower.enabled = self._follow
+        main.first_filter = session.filter if tab.at is None else ""
+        main.unchecked = tab.given
+        conflicts = main.keymap.told_conflicts()
+        for told in conflicts[:-1]:
+            main.messages.add(told, "warning")
+        for told in conflicts[-1:]:
+            more = f"{len(conflicts)} keys were taken, ! lists them: " if len(conflicts) > 1 else ""
+            main.call_later(main.flash, more + told, "warning")
+        if tab.note:
+            main.call_later(main.flash, tab.note, "warning")
+            tab.note = ""
+        if waits:
+            main.restorer = PlaceRestorer(session, view, follow=self._follow)
+        return main
+
+    def begin(self) -> None:
+        """Open the other sources, and forget the places of those that are gone, now that the first screen stands."""
+        self.tabs.begin(lambda tab: self._app.post_message(TabTold(tab)))
+        if self.remembers:
+            threading.Thread(
+                target=forget_gone, args=(state_folder(), time()), name="unspool-places", daemon=True
+            ).start()
+
+    def end(self) -> None:
+        """Remember the places, and stop what works for tabs behind the one in front."""
+        for tab in self.tabs.all:
+            self._save(tab)
+        for main in self._screens.values():
+            if main is not self._app.main:
+                main.stop()
+
+    def _save(self, tab: Tab) -> None:
+        main = self._screens.get(tab)
+        if main is not None and tab.session is not None:
+            tab.session.save(main.view, self.chosen_theme)
+
+    def show(self, number: int, at: int | None = None) -> None:
+        """Bring a tab to the front; its screen is made when it is looked at for the first time.
+
+        Args:
+            number: which tab; where there is none, nothing is done.
+            at: the entry to show there; None leaves the place as it is.
+        """
+        if number == self.tabs.front or not 0 <= number < len(self.tabs):
+            return
+        linked = self._counterpart_in(self.tabs.all[number]) if at is None else None
+        self._leave(self.tabs.front_tab)
+        self.tabs.front = number
+        main = self._screens.get(self.tabs.front_tab)
+        if at is not None and main is not None:
+            main.apply(moves.jump_to(main.view, at))
+        elif at is not None:
+            self.tabs.front_tab.at = at
+        elif linked is not None and main is not None:
+            main.apply(moves.move_to(main.view, linked))
+        elif linked is not None:
+            self.tabs.front_tab.at = linked
+        self._bring(self.tabs.front_tab)
+
+    def open(self, source: NamedSource, program: RecordingProgram | None = None) -> None:
+        """Bring a source to the front, as a tab of its own unless it is one already.
+
+        Args:
+            source: what to show.
+            program: which of the programs that record into it is asked for something; None for any.
+        """
+        number = self.tabs.place_of(source)
+        tab = self.tabs.all[number]
+        tab.program = program
+        main = self._screens.get(tab)
+        if main is not None and program is not None:
+            main.apply(replace(main.view, program=program))
+        for other in self._screens.values():
+            if other.view.tabs != len(self.tabs):
+                other.show_tabs(len(self.tabs))
+        self.show(number)
+
+    @property
+    def link(self) -> TabLink | None:
+        """The tabs that are scrubbed together; None where none are, or one of them shows something else by now."""
+        if self._link is not None and not self._link.holds:
+            self.join(None)
+        return self._link
+
+    def join(self, link: TabLink | None) -> None:
+        """Scrub two tabs together from now on, or none any more; again to show what was found since."""
+        before, self._link = self._link, link
+        self.tabs.linked = () if link is None else link.tabs
+        for tab in {*(before.tabs if before else ()), *self.tabs.linked}:
+            main = self._screens.get(tab)
+            if main is not None:
+                main.apply(replace(main.view, parting=None if link is None else link.parting_of(tab)))
+        self._app.main.repaint()
+
+    def _counterpart_in(self, tab: Tab) -> int | None:
+        link, front = self.link, self.tabs.front_tab
+        if link is None or link.other(front) is not tab:
+            return None
+        main = self._screens.get(front)
+        return None if main is None else link.counterpart(front, main.view.head)
+
+    def told_link(self) -> str:
+        """Return what the first line says of the link of the tab in front; empty where it has none."""
+        link, front = self.link, self.tabs.front_tab
+        other, main = None if link is None else link.other(front), self._screens.get(front)
+        if link is None or other is None or main is None:
+            return ""
+        if link.is_behind and not main.worker.owes(QuestionKind.LINK):
+            main.ask(QuestionKind.LINK, lambda: link.catch_up(main.worker.withdrawn), self._caught_up)
+        return link.told(front, self.tabs.name(self.tabs.all.index(other)), main.view.head)
+
+    def _caught_up(self, reply: Reply) -> None:
+        if reply.error is not None:
+            # The screen tells why; to try again with every paint would tell it for ever.
+            self.join(None)
+        elif reply.done:
+            self._app.main.repaint()
+
+    def _leave(self, tab: Tab) -> None:
+        main = self._screens.get(tab)
+        if main is None:
+            return
+        if tab.history is None:
+            # A stand-in costs nothing to make again.
+            self._drop(tab)
+            return
+        tab.seen = main.view.total
+        main.go_behind()
+
+    def _bring(self, tab: Tab) -> None:
+        """Put a tab's screen in front, making it first where there is none."""
+        main = self._screens.get(tab)
+        if main is None:
+            main = self._keep(tab, self._new_screen(tab) if tab.history is not None else self._stand_in(tab))
+        before, self._app.main = self._app.main, main
+        # Textual calls a stack of screens a mode. The first one is known to it only from here on.
+        for screen in (before, main):
+            self._app.know_mode(self._modes.setdefault(screen, f"tab-{id(screen)}"), partial(_itself, screen))
+        self._app.switch_mode(self._modes[main])
+        if before not in self._screens.values():
+            self._app.remove_mode(self._modes.pop(before))
+
+    def _new_screen(self, tab: Tab) -> MainScreen:
+        """Make the screen of an open tab; an entry asked for that is not there is told, not raised."""
+        assert tab.history is not None
+        self.tabs.release(tab)
+        session = self.session_of(tab, tab.history)
+        try:
+            main = self._screen_for(tab, tab.history, session)
+        except EntryNotFound as error:
+            tab.at = None
+            main = self._screen_for(tab, tab.history, session)
+            main.call_later(main.flash, str(error), "warning")
+        return main
+
+    def _stand_in(self, tab: Tab) -> MainScreen:
+        """Make the screen of a tab that is not open: what it is called, and why it was refused."""
+        if not tab.error and not tab.waits:
+            self.tabs.want(tab)
+        history = History.without_entries(UnopenedSource(tab, self.tabs.want))
+        main = self._screen_for(Tab(tab.source), history, SourceSession.of(history, None))
+        _say_why(tab, main)
+        return main
+
+    def told(self, tab: Tab) -> None:
+        """Take note of what a thread has about a tab."""
+        if tab is self.tabs.front_tab:
+            self.settle()
+        elif tab.history is not None and tab not in self._screens and self._follow:
+            self.tabs.watch(tab)
+        self._app.main.repaint()
+
+    def settle(self) -> None:
+        """Give the tab in front its own screen as soon as it is open, or tell why it was refused."""
+        tab = self.tabs.front_tab
+        main = self._screens.get(tab)
+        if main is None or main.scene.history is tab.history or self._app.screen is not self._app.main:
+            return
+        if tab.history is not None:
+            self._drop(tab)
+            self._bring(tab)
+        elif tab.error or tab.waits:
+            main.follower.start()
+            _say_why(tab, main)
+            main.repaint()
+
+    def reopen(self, select: Mapping[str, str]) -> None:
+        """Show another part of the source in front: it is opened anew, and has a place of its own."""
+        tab = self.tabs.front_tab
+        if tab.source is None or tab.opening:
+            return
+        self._save(tab)
+        old = tab.history, self._drop(tab)
+        tab.source = replace(tab.source, select=dict(select))
+        tab.history = tab.session = tab.at = None
+        tab.error, tab.given = "", {}
+        self._bring(tab)
+        _close_behind(*old)
+        if self.remembers:
+            keep_choice(tab.source, select)
+
+    def remember_theme(self, name: str) -> None:
+        """Keep a theme for the sources that are open; the settings' own is not kept, so that it can be changed there."""
+        self.chosen_theme = "" if name == self._settings.theme else name
+
+    def close_card(self) -> None:
+        """Take what is told at first away, for good."""
+        if self._card is not None:
+            remember_closed(self._card)
+            self._card = None
+        for main in self.screens():
+            if main.card is not None:
+                main.card.display = False
+                main.card = None
+
+    def remember_identity(self, identity: Mapping[str, str]) -> None:
+        """Keep identity keys for the source in front."""
+        source = self.tabs.front_tab.source
+        if source is not None and self.remembers:
+            keep_identity(source, identity)
+
+    def show_line(self) -> None:
+        """Draw the line of tabs."""
+        line = self._app.main.query_one(TabLine)
+        line.show(tab_row(self.tabs.labels(), self.tabs.front, line.columns, self._glyphs))
+
+
+def _say_why(tab: Tab, main: MainScreen) -> None:
+    """Tell in the place of a state why there is none."""
+    to_come = f"{tab.name} is empty so far; it is shown as soon as something is written to it" if tab.waits else ""
+    main.scene.say(tab.error or to_come, main.view, is_problem=not to_come or bool(tab.error))
+
+
+def _load_controls() -> Controls:
+    # Keys and clicks open pages: the first paint waits for none of them.
+    from unspool_tui.controls import CONTROLS
+
+    return CONTROLS
+
+
+def _itself(screen: MainScreen) -> MainScreen:
+    """Return a screen where Textual asks for a function that makes one."""
+    return screen
+
+
+def _close_behind(history: History | None, main: MainScreen | None) -> None:
+    """Close a history that nothing shows any more, when its worker is done with it; nobody waits for that."""
+    if main is not None:
+        main.stop()
+    if history is None:
+        return
+
+    def close() -> None:
+        if main is not None:
+            main.worker.join()
+        history.close()
+
+    threading.Thread(target=close, name="unspool-close", daemon=True).start()
+
+
+def _resolved(at: int, history: History) -> int:
+    first, total = history.first, len(history)
+    seq = at + total if at < 0 else at
+    if not first <= seq < total:
+        known = f"entries {first} to {total - 1}" if total else "no entry yet"
+        dropped = f"; {history.told_dropped()}" if first and seq < first else ""
+        raise EntryNotFound(f"--at {at}: the history has {known}{dropped}")
+    return seq
+
 
 COLLECT_AFTER: Final = (20_000, 50, 1_000)
 """Garbage collection thresholds: drawing makes thousands of short-lived strips, which the defaults collect mid-frame."""

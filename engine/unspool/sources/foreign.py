@@ -23,6 +23,20 @@ from unspool.history.verdict import COMPLETE, Feeder
 from unspool.model.addresses import is_postgres
 from unspool.opened import OpenHistory, is_native, open_native
 from unspool.recorder.recorder import Recorder
+from unspool.sources.detection import (
+    GIT,
+    MANY,
+    MERGED,
+    NATIVE,
+    Choice,
+    Choices,
+    Format,
+    Probe,
+    SourceShape,
+    check_parts,
+    detect,
+    format_named,
+)
 from unspool.sources.documents import DOCUMENT_KINDS
 from unspool.sources.entries import GIT_PREFIX, MERGE_PREFIX, STANDARD_INPUT, Reader, Reading
 from unspool.sources.feeder import SourceFeeder
@@ -30,8 +44,6 @@ from unspool.sources.formats.directory import DirectoryReader
 from unspool.sources.formats.merged import OpenPart, merged_choices, open_merged
 from unspool.sources.formats.rewritten import SETTLE_NS, SavesReader
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import MANY, Choice, Choices, Probe, SourceShape
-from unspool.sources.registry import GIT, MERGED, NATIVE, Format, check_parts, detect, format_named
 from unspool.sources.sqlite_files import side_files
 from unspool.sources.watch import FileWatcher
 from unspool.store.file import FileStore

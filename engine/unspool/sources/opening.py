@@ -63,7 +63,7 @@ def open_history(
         return _open_postgres(name, keys)
     if is_native(name, format):
         if select:
-            from unspool.sources.registry import NATIVE, check_parts  # see below
+            from unspool.sources.detection import NATIVE, check_parts  # see below
 
             check_parts(NATIVE, select)
         return open_native(Path(name), keys)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import click
 
+from unspool.sources.detection import FORMATS
 from unspool.sources.exports import EXPORTS
-from unspool.sources.registry import FORMATS
 from unspool_tui.actions import ACTIONS
 from unspool_tui.cli import cli
 from unspool_tui.settings import Settings

@@ -13,8 +13,8 @@ from unspool import Recorder, open_history
 from unspool.errors import UnreadableSource
 from unspool.events import EventLog, write_source
 from unspool.regions import MultiplayerRegionDelta, encode_region
+from unspool.sources.detection import by_thread
 from unspool.sources.foreign import choices_of
-from unspool.sources.probe import by_thread
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 

@@ -21,6 +21,7 @@ from support.examples import examples
 from support.foreign_sources import WRITTEN, states_of
 from unspool.model.json_exact import BrokenText
 from unspool.model.limits import DEFAULT_LIMITS
+from unspool.sources.detection import FORMATS
 from unspool.sources.documents import (
     COMPRESSED_SUFFIXES,
     DOCUMENT_KINDS,
@@ -32,7 +33,6 @@ from unspool.sources.documents import (
     parse_document,
 )
 from unspool.sources.formats.directory import is_text_by_name
-from unspool.sources.registry import FORMATS
 
 ROOT = Path(__file__).parents[3]
 Rows = list[dict[str, Any]]

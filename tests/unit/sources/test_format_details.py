@@ -15,8 +15,7 @@ import pytest
 
 from unspool import History, open_history
 from unspool.errors import UnreadableSource
-from unspool.sources.probe import Probe
-from unspool.sources.registry import detect
+from unspool.sources.detection import Probe, detect
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 sys.path.insert(0, str(FIXTURES))

@@ -12,8 +12,7 @@ from unspool import History, open_history
 from unspool.errors import UnreadableSource
 from unspool.model.json_exact import parse
 from unspool.model.tags import Tagged, Unrepresentable
-from unspool.sources.probe import Probe
-from unspool.sources.registry import FORMATS, detect
+from unspool.sources.detection import FORMATS, Probe, detect
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 START_NS = 1_700_000_000_000_000_000

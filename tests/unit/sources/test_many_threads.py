@@ -13,8 +13,8 @@ from typing import Any
 import msgpack
 
 from unspool import open_history
+from unspool.sources.detection import MANY
 from unspool.sources.foreign import very_many
-from unspool.sources.probe import MANY
 
 TABLE = (
     "CREATE TABLE checkpoints (thread_id TEXT, checkpoint_ns TEXT DEFAULT '', checkpoint_id TEXT, "

@@ -14,8 +14,7 @@ from support.at_rest import at_rest
 from unspool import open_history
 from unspool.errors import ConfigError, CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
 from unspool.model.limits import Limits
-from unspool.sources.probe import Probe
-from unspool.sources.registry import detect
+from unspool.sources.detection import Probe, detect
 
 
 def refused(path: Path, **options: str) -> str:

@@ -16,7 +16,7 @@ from support.foreign_sources import FIXTURES
 from unspool import open_history
 from unspool.errors import UnspoolError
 from unspool.history.verdict import VerdictStatus
-from unspool.sources.registry import FORMATS
+from unspool.sources.detection import FORMATS
 
 FILES = [*FIXTURE_FILES, *sorted((FIXTURES / "seeds").iterdir())]
 NASTY = (

@@ -19,12 +19,12 @@ from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Limits
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import json_equal, strict_equal
+from unspool.sources.detection import natural_key
 from unspool.sources.documents import kind_of
 from unspool.sources.entries import UnusableRecord
 from unspool.sources.formats.nexus import revive_typed
 from unspool.sources.formats.patches import apply_operation
 from unspool.sources.formats.redux import revive
-from unspool.sources.probe import natural_key
 from unspool.sources.timestamps import to_ns
 
 texts = st.text(max_size=6)

@@ -30,8 +30,7 @@ from support.foreign_sources import FILES, FIXTURES, STATES
 from unspool import open_history
 from unspool.errors import UnspoolError
 from unspool.history.verdict import VerdictStatus
-from unspool.sources.probe import Probe
-from unspool.sources.registry import FORMATS, detect
+from unspool.sources.detection import FORMATS, Probe, detect
 
 ALL_FILES = [*FILES, *sorted((FIXTURES / "seeds").iterdir())]
 JSON_FILES = [path for path in ALL_FILES if path.suffix in (".json", ".jsonl")]

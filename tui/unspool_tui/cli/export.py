@@ -298,7 +298,7 @@ def _write_page(made: Path, out: Path, title: str, question: str) -> None:
 @json_option()
 def formats_command(as_json: bool) -> None:
     """List the formats that can be opened; their names are what --format takes."""
-    from unspool.sources.registry import FORMATS  # loaded by the one command that needs it
+    from unspool.sources.detection import FORMATS  # loaded by the one command that needs it
 
     with Output() as out:
         if as_json:

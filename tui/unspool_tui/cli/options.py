@@ -452,7 +452,7 @@ def complete_format(context: click.Context, parameter: click.Parameter, typed: s
     # Only a shell that completes needs these.
     from click.shell_completion import CompletionItem
 
-    from unspool.sources.registry import FORMATS
+    from unspool.sources.detection import FORMATS
 
     return [CompletionItem(each.name, help=each.title) for each in FORMATS if each.name.startswith(typed)]
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final
 from unspool.errors import UnspoolError
 from unspool_tui import questions
 from unspool_tui.copying import COPY_KINDS, COPY_VALUE, CopyKind, copy_text
-from unspool_tui.linked import LinkBy, TabLink
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.header import Label
 from unspool_tui.screens.modal import LateMenu, Menu, MenuLine
 from unspool_tui.screens.protocols import HistoryScreen
+from unspool_tui.tabs import LinkBy, TabLink
 from unspool_tui.worker import QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.compare import Divergence
-    from unspool.sources.probe import Choice
+    from unspool.sources.detection import Choice
     from unspool_tui.screens.protocols import HistoryScreen
     from unspool_tui.tabs import Tabs
 

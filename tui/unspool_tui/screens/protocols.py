@@ -27,9 +27,9 @@ from unspool_tui.worker import QuestionKind, Reply, Worker
 
 if TYPE_CHECKING:
     from unspool_tui.first_run import CardView
-    from unspool_tui.linked import TabLink
     from unspool_tui.live_programs import AttachedProgram
     from unspool_tui.shown_notes import NoteDesk
+    from unspool_tui.tabs import TabLink
 
 Result = TypeVar("Result")
 

@@ -1,1 +1,1 @@
-"""The formats of other tools: one module a format, named in `unspool.sources.registry`."""
+"""The formats of other tools: one module a format, named in `unspool.sources.detection`."""

@@ -11,6 +11,7 @@ import msgspec
 from unspool.model.entries import NO_META
 from unspool.model.json_text import to_json
 from unspool.model.values import State, Value, strict_equal
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import (
     SCALAR,
     TIME_FROM_FILE,
@@ -22,7 +23,6 @@ from unspool.sources.entries import (
     with_others,
 )
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import find_time, to_ns
 
 _LABELS: Final = {"c": "create", "r": "read", "u": "update", "d": "delete", "t": "truncate"}

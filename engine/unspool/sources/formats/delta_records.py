@@ -11,6 +11,7 @@ from typing import Final
 from unspool.history.verdict import ChainFault
 from unspool.model.entries import NO_META
 from unspool.model.values import State, Value
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import (
     TIME_FROM_FILE,
     Interpreter,
@@ -22,7 +23,6 @@ from unspool.sources.entries import (
     as_state,
 )
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import to_ns
 
 NO_BASE: Final = "the base state is not in the file: only the atoms that the records change are known"

@@ -17,11 +17,11 @@ from unspool.model.json_exact import BrokenText, Parsed
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole, unreadable
+from unspool.sources.detection import Probe, SourceShape, natural_key
 from unspool.sources.documents import COMPRESSED_SUFFIXES, LINE_SUFFIXES, SUFFIXES, kind_of, parse_document, suffix_of
 from unspool.sources.entries import Findings, Interpreter, Reader, SourceEntry, UnusableRecord
 from unspool.sources.formats import delta_records, nexus
 from unspool.sources.formats.states import DocumentRecords
-from unspool.sources.probe import Probe, SourceShape, natural_key
 from unspool.sources.timestamps import PLAUSIBLE_NS, find_time, to_ns
 from unspool.sources.written_notes import is_notes_file
 
@@ -438,7 +438,7 @@ class LogsReader:
             self._take_findings(file.name, reader.findings)
 
     def _opened(self, place: Path, name: str) -> Reader:
-        from unspool.sources.registry import detect as detect_format  # which loads this module for folders
+        from unspool.sources.detection import detect as detect_format  # which loads this module for folders
 
         probe = Probe(place, self._probe.limits, self._probe.follows)
         reader = detect_format(probe).load().open_reader(probe)

@@ -34,8 +34,8 @@ from unspool.history.verdict import ChainFault, Progress
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole
+from unspool.sources.detection import Choice, Probe, SourceShape, several
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SeqOf, SourceEntry
-from unspool.sources.probe import Choice, Probe, SourceShape, several
 from unspool.sources.sqlite_files import (
     BUSY_S,
     ForeignDatabase,

@@ -7,10 +7,10 @@ from typing import Final
 
 from unspool.model.entries import NO_META
 from unspool.model.values import Value
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import TIME_KEYS, find_time
 
 EVENT_ATOM: Final = "event"

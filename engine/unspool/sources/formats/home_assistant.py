@@ -12,8 +12,8 @@ from unspool.errors import UnreadableSource
 from unspool.history.verdict import Progress
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.values import State, Value
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SourceEntry
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.sqlite_files import (
     ForeignDatabase,
     columns_of,

@@ -15,6 +15,7 @@ from unspool.history.verdict import ChainFault, Progress
 from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Cancelled
 from unspool.model.values import Value
+from unspool.sources.detection import MANY, Choice, Probe, SourceShape, by_thread, named
 from unspool.sources.entries import Findings, Reader, SeqOf, SourceEntry, UnusableRecord
 from unspool.sources.formats.langgraph_timeline import (
     CheckpointRow,
@@ -26,7 +27,6 @@ from unspool.sources.formats.langgraph_timeline import (
     stored_values,
     written_names,
 )
-from unspool.sources.probe import MANY, Choice, Probe, SourceShape, by_thread, named
 from unspool.sources.sqlite_files import (
     TEXT,
     ForeignDatabase,

@@ -13,6 +13,7 @@ from unspool.model.json_exact import BrokenText, parse
 from unspool.model.limits import Cancelled
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
+from unspool.sources.detection import Choice, by_thread
 from unspool.sources.entries import Findings, Reader, SeqOf, SourceEntry, UnusableRecord
 from unspool.sources.formats.langgraph import (
     CheckpointChains,
@@ -31,7 +32,6 @@ from unspool.sources.formats.langgraph_timeline import (
     selection,
     stored_values,
 )
-from unspool.sources.probe import Choice, by_thread
 from unspool.store.postgres.connection import ServerConnection, Target, parse_target
 from unspool.store.postgres.reading import Pulse
 from unspool.store.postgres.tables import has_tables

@@ -21,8 +21,8 @@ from unspool.history.verdict import Progress
 from unspool.model.entries import Entry, EntryKind
 from unspool.model.values import MISSING, State, Value
 from unspool.model.wire import decode
+from unspool.sources.detection import Choice, natural_key, several
 from unspool.sources.entries import MERGE_PREFIX, Findings, Reader, Reading, SourceEntry
-from unspool.sources.probe import Choice, natural_key, several
 
 _SELECTABLE: Final = "file"
 OpenPart = Callable[[str, Reading], History]

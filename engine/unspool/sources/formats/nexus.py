@@ -17,6 +17,7 @@ from unspool.model.json_exact import BrokenText
 from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, State, Value, json_equal, walk
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import (
     OTHER,
     TIME_FROM_FILE,
@@ -31,7 +32,6 @@ from unspool.sources.entries import (
     fits,
 )
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.tagged_values import CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.timestamps import to_ns
 

@@ -17,6 +17,7 @@ from unspool.model.keys import Path, Step, format_path
 from unspool.model.limits import Limits, in_force
 from unspool.model.paths import pointer_steps
 from unspool.model.values import Value, json_equal
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import (
     TIME_FROM_FILE,
     Known,
@@ -29,7 +30,6 @@ from unspool.sources.entries import (
 )
 from unspool.sources.formats.states import ACTION_KEYS, NOTE, action_label, is_envelope, state_of
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.tagged_values import NOTHING, TAGGED, Size, from_tagged, unfolded_size
 from unspool.sources.timestamps import USUAL_TIME_KEYS, find_time
 

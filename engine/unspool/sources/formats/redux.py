@@ -18,6 +18,7 @@ from unspool.model.json_exact import BrokenText, parse
 from unspool.model.limits import Limits, in_force
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import State, Value, strict_equal
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import (
     SCALAR,
     TIME_FROM_FILE,
@@ -30,7 +31,6 @@ from unspool.sources.entries import (
 )
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.tagged_values import DROP, CopiedContainer, Leaf, Reference, plain_frame, revive_with
 from unspool.sources.timestamps import to_ns
 

@@ -31,8 +31,8 @@ from unspool.regions.region_files import MERGED, merged_moments
 from unspool.regions.state import SNAPSHOT_FORM, RegionMoment, RegionSnapshot, region_history, region_state
 from unspool.regions.table import STANDARD_ACTIONS
 from unspool.sources.bytestream import CutShort, read_whole
+from unspool.sources.detection import Choice, Probe, SourceShape, several
 from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SeqOf, SourceEntry
-from unspool.sources.probe import Choice, Probe, SourceShape, several
 
 ACTIONS: Final = STANDARD_ACTIONS.keeping_unknown()
 """Other games have other actions: those are kept and shown, and do nothing to the region."""

@@ -36,11 +36,11 @@ from unspool.model.tags import array_header, map_header
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.recorder.encoding import EncodedState, StateLayout
 from unspool.sources.bytestream import CutShort, read_whole
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.documents import kind_named, kind_of, parse_document
 from unspool.sources.entries import Findings, Reader, SourceEntry
 from unspool.sources.formats.states import DocumentRecords, document_entry
 from unspool.sources.lines import ItemsReader
-from unspool.sources.probe import Probe, SourceShape
 
 
 @dataclass(frozen=True, slots=True)

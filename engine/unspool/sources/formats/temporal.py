@@ -12,10 +12,10 @@ from unspool.errors import UnreadableSource
 from unspool.model.entries import NO_META
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.values import Value
+from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
 from unspool.sources.formats.event_lines import EVENT_ATOM
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.probe import Probe, SourceShape
 from unspool.sources.timestamps import find_time
 
 _ATTRIBUTES: Final = re.compile(r"\w+EventAttributes")
