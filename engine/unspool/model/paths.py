@@ -8,14 +8,15 @@ and `value`, and a tuple has items by number, but both are shown in one piece, u
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Final, NamedTuple, cast
+from fnmatch import fnmatchcase
+from typing import Final, NamedTuple, TypeVar, cast
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
 from unspool.model.encoded import FormShape, NotSplittable, extension_of, list_views, shape_of, split_list, split_map
 from unspool.model.encoding import encode
-from unspool.model.keys import Key, Path, Step, format_path, spelled_form, spelled_value, step_of_form
+from unspool.model.keys import Key, Path, Step, format_path, spell_key, spelled_form, spelled_value, step_of_form
 from unspool.model.tags import Tag, Tagged
 from unspool.model.values import Value
 from unspool.model.wire import decode
@@ -270,6 +271,8 @@ class Glob(str):
 
 PathPattern = tuple[Step | None, ...]
 """A path that may stand for several: None is every item of a list, and a `Glob` every key that fits it."""
+Form = TypeVar("Form")
+"""How the parts of a state are at hand: decoded, or as wire forms."""
 
 _INDEX: Final = r"\[(?P<index>-?\d+)\]"
 _QUOTED: Final = r'\["(?P<quoted>(?:[^"\\]|\\.)*)"\]'
@@ -367,6 +370,76 @@ def spell_pattern(pattern: PathPattern, *, root: str = "") -> str:
         part = "[*]" if step is None else format_path((step,), root="")
         spelled += part if not spelled or part.startswith("[") else f".{part}"
     return spelled
+
+
+def step_fits(step: Step, wanted: Step | None) -> bool:
+    """Whether a step of a path is one that a step of a pattern stands for."""
+    if wanted is None:
+        return True
+    if isinstance(wanted, Glob):
+        return fnmatchcase(spell_key(step), wanted)
+    return step == wanted or spell_key(step) == spell_key(wanted)
+
+
+def covers(pattern: PathPattern, path: Path) -> bool:
+    """Whether a path is one that a pattern stands for, or inside it."""
+    return len(pattern) <= len(path) and all(map(step_fits, path, pattern))
+
+
+def places(
+    pattern: PathPattern,
+    state: Mapping[str, Form],
+    parts_in: Callable[[Form], Mapping[Step, Form] | list[Form] | None],
+    *,
+    of_lists: bool = False,
+) -> Iterator[tuple[Path, Form]]:
+    """Yield the places in a state that a pattern stands for, with what is there, in the order of the state.
+
+    Args:
+        pattern: the steps, the first one for atoms; none stands for nothing.
+        state: decoded values, or wire forms.
+        parts_in: returns the parts of one of them; None for a leaf.
+        of_lists: read the pattern as that of lists of records: it stands for all items where it names one or none, and
+            a star is no key that is a text.
+    """
+    if not pattern:
+        return
+    atoms = _inside(cast(Mapping[Step, Form], state), pattern[0], of_lists)
+    pending: list[tuple[Path, int, Form]] = [((atom,), 1, value) for atom, value, _ in atoms]
+    pending.reverse()
+    while pending:
+        path, depth, value = pending.pop()
+        if depth == len(pattern):
+            yield path, value
+            continue
+        wanted = pattern[depth]
+        if isinstance(value, Mapping) and type(wanted) is str and wanted in value:
+            # Other keys are spelled differently, and naming all parts takes longer.
+            pending.append(((*path, wanted), depth + 1, value[wanted]))
+            continue
+        inside = _inside(parts_in(value) or {}, wanted, of_lists)
+        pending.extend(reversed([((*path, step), depth + taken, part) for step, part, taken in inside]))
+
+
+def _inside(
+    parts: Mapping[Step, Form] | list[Form], wanted: Step | None, of_lists: bool
+) -> Iterator[tuple[Step, Form, int]]:
+    """Yield the parts that a step stands for, each with how many steps of the pattern it takes: none where an item is implied."""
+    if isinstance(parts, Mapping):
+        if type(wanted) is str and wanted in parts:
+            yield wanted, parts[wanted], 1
+        elif wanted is None and of_lists:
+            yield from ((step, parts[step], 1) for step in parts if isinstance(step, int))
+        else:
+            yield from ((step, parts[step], 1) for step in parts if step_fits(step, wanted))
+    elif of_lists:
+        taken = 1 if wanted is None or isinstance(wanted, int) else 0
+        yield from ((index, part, taken) for index, part in enumerate(parts))
+    elif isinstance(wanted, int):
+        if 0 <= wanted < len(parts):
+            yield wanted, parts[wanted], 1
+    else:
+        yield from ((index, part, 1) for index, part in enumerate(parts) if step_fits(index, wanted))
 
 
 def read_key(text: str) -> Step:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from unspool.errors import ConfigError, ExpressionError, UnreadableSource, UnspoolError
 from unspool.history.history import History
 from unspool.model.entries import caller_of
+from unspool.model.paths import PathPattern
 from unspool.query.expression_text import refuse_unknown
 from unspool.query.expressions import Expression, StateAnswer
 from unspool.query.findings import (
@@ -23,7 +24,6 @@ from unspool.query.findings import (
     Checker,
     CheckFinding,
     Moment,
-    Pattern,
     PatternWatch,
     Scope,
     moments,
@@ -295,7 +295,7 @@ def checker_of(rule: Rule) -> Checker:
     return build(scope, **options)
 
 
-def patterns_of(rule: Rule) -> list[tuple[str, Pattern]]:
+def patterns_of(rule: Rule) -> list[tuple[str, PathPattern]]:
     """Return the patterns of a built-in checker's rule, with what they are called."""
     keys = ("path", "from", "to") if rule.check in _KNOWN else ()
     found = [(key, _pattern(rule.options.get(key), key)) for key in keys]
@@ -312,7 +312,7 @@ def _check_option(key: str, value: object, kind: type) -> None:
 _WANTED: Final = {int: "a whole number above 0", float: "a number above 0", bool: "true or false", str: "text"}
 
 
-def _pattern(text: object, key: str) -> Pattern | None:
+def _pattern(text: object, key: str) -> PathPattern | None:
     if text is None:
         return None
     if not isinstance(text, str):

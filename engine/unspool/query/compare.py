@@ -24,9 +24,10 @@ from unspool.history.verdict import Problem
 from unspool.model.entries import ChangeKind
 from unspool.model.keys import Path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
+from unspool.model.paths import PathPattern, covers
 from unspool.model.values import MISSING, Value, strict_equal
 from unspool.model.wire import decode
-from unspool.query.findings import Pattern, covers, parse_pattern
+from unspool.query.findings import parse_pattern
 from unspool.query.lineage import EMPTY_STATE, Places, StateReader, Wire, line_to
 from unspool.query.path_writes import PathWrite, follow_back
 from unspool.query.value_parts import Difference, differences
@@ -131,7 +132,7 @@ class Divergence:
         return None not in (self.first.seq, self.second.seq) and self.first.action == self.second.action
 
 
-Ignored = tuple[Pattern, ...]
+Ignored = tuple[PathPattern, ...]
 _RENAMED: Final = 100
 _LOOK_AHEAD: Final = 2_000
 """Entries behind the difference in which both are searched for a common state."""

@@ -16,7 +16,8 @@ from unspool.model.encoded import text_size
 from unspool.model.entries import NOTE
 from unspool.model.keys import Path, format_path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
-from unspool.query.findings import Pattern, covers, parse_pattern
+from unspool.model.paths import PathPattern, covers
+from unspool.query.findings import parse_pattern
 from unspool.query.lineage import EMPTY_STATE, StateReader, Stretch, Wire, windows
 from unspool.query.value_parts import Difference, differences, leaves
 from unspool.store.protocol import HOLE, RecordRun
@@ -264,7 +265,7 @@ class Left:
         entries: entries that changed nothing else.
     """
 
-    pattern: Pattern
+    pattern: PathPattern
     now: int = 0
     full: int = 0
     entries: int = 0
@@ -281,7 +282,7 @@ class Left:
 class UsageLedger:
     """Takes entries one by one, in the order they were recorded."""
 
-    def __init__(self, reader: StateReader, patterns: Mapping[str, Pattern]) -> None:
+    def __init__(self, reader: StateReader, patterns: Mapping[str, PathPattern]) -> None:
         """Start before the first entry.
 
         Args:

@@ -26,7 +26,16 @@ from unspool.delta.identity import canonical_identity, key_paths, pattern_steps
 from unspool.errors import CorruptHistory, EntryNotFound, PathSyntaxError, UnspoolError, near_name
 from unspool.history.history import History, StateView
 from unspool.model.keys import Path, Step, format_path
-from unspool.model.paths import PathPattern, child_of, content_of, parse_path, parts_of, spell_pattern, value_parts
+from unspool.model.paths import (
+    PathPattern,
+    child_of,
+    content_of,
+    parse_path,
+    parts_of,
+    places,
+    spell_pattern,
+    value_parts,
+)
 from unspool.model.values import Value
 
 _LOOKED_AT: Final = 12
@@ -97,28 +106,12 @@ def _spread(first: int, stop: int) -> list[int]:
 def _lists(history: History, seq: int, steps: PathPattern) -> Iterator[list[Value]]:
     """Yield the lists that a pattern names in a state; one that cannot be read has none."""
     try:
-        state = history.view(seq)
-        atom = steps[0]
-        pending = [(state[str(atom)], 1)] if atom is not None and str(atom) in state else []
-    except CorruptHistory:
-        return
-    while pending:
-        value, depth = pending.pop()
-        if depth == len(steps):
+        for _, value in places(steps, history.view(seq), value_parts, of_lists=True):
             items = content_of(value)
             if isinstance(items, list):
                 yield items
-            continue
-        step = steps[depth]
-        parts = value_parts(value)
-        if isinstance(parts, list):
-            # Numbers may be left out of a pattern: `orders.lines` is the lines of every order.
-            deeper = depth + 1 if step is None or isinstance(step, int) else depth
-            pending.extend((item, deeper) for item in parts if value_parts(item) is not None)
-        elif parts is not None and step is None:
-            pending.extend((item, depth + 1) for key, item in parts.items() if isinstance(key, int))
-        elif parts is not None and step in parts:
-            pending.append((parts[step], depth + 1))
+    except CorruptHistory:
+        return
 
 
 def _hint(history: History, pattern: str) -> str:

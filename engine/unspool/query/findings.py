@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from functools import cached_property
-from glob import escape
 from typing import Final, NamedTuple, Protocol
 
 from unspool.delta.identity import names_identity
@@ -17,7 +15,7 @@ from unspool.history.history import History, StateView
 from unspool.model import paths
 from unspool.model.entries import Entry, EntryKind, OpKind, SourceLine
 from unspool.model.keys import Path, Step, format_path, spell_key
-from unspool.model.paths import Glob, content_of, value_parts
+from unspool.model.paths import Glob, PathPattern, content_of, covers, step_fits, value_parts
 from unspool.model.values import MISSING, Tagged, Unrepresentable, Value
 
 _LONGEST: Final = 40
@@ -58,59 +56,26 @@ def brief(value: Value) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
-Pattern = tuple[str, ...]
-"""Steps; `*` and `?` match within one step, and an item of a list is matched by its number or by `*`."""
-
 _MOST_NAMES: Final = 64
 """Names remembered of one place, to suggest from."""
 
 
-def parse_pattern(text: str) -> Pattern:
-    """Read a pattern.
+def parse_pattern(text: str) -> PathPattern:
+    """Read a pattern, whose names may hold `*` and `?`.
 
     Raises:
         ExpressionError: the text is no pattern; the message names the column.
     """
     try:
-        steps = paths.parse_pattern(text, globs=True)
+        return paths.parse_pattern(text, globs=True)
     except PathSyntaxError as error:
         raise ExpressionError(str(error)) from None
-    return tuple(
-        "*" if step is None else step if isinstance(step, Glob) else escape(spell_key(step)) for step in steps
-    )
-
-
-def covers(pattern: Pattern, path: Path) -> bool:
-    """Whether a path is what a pattern names, or inside it."""
-    return len(pattern) <= len(path) and all(map(_fits, path, pattern))
-
-
-def _fits(step: Step, pattern: str) -> bool:
-    return fnmatchcase(spell_key(step), pattern)
-
-
-def found(pattern: Pattern, state: Mapping[str, Value]) -> Iterator[tuple[Path, Value]]:
-    """Yield every place in a state that a pattern names, with its value, in the order of the state."""
-    pending: list[tuple[Path, Value]] = [((), state)]
-    while pending:
-        path, value = pending.pop()
-        if len(path) == len(pattern):
-            yield path, value
-            continue
-        wanted = pattern[len(path)]
-        if isinstance(value, Mapping) and not _is_wild(wanted) and wanted in value:
-            pending.append(((*path, wanted), value[wanted]))
-            continue
-        parts = value_parts(value) or {}
-        items = parts.items() if isinstance(parts, dict) else enumerate(parts)
-        inside = [((*path, step), part) for step, part in items if _fits(step, wanted)]
-        pending.extend(reversed(inside))
 
 
 class PatternWatch:
     """Watches whether what a pattern names is ever there: a mistyped one finds nothing, which reads as no fault."""
 
-    def __init__(self, pattern: Pattern) -> None:
+    def __init__(self, pattern: PathPattern) -> None:
         """Watch a pattern."""
         self._pattern = pattern
         self._reached = -1
@@ -121,7 +86,7 @@ class PatternWatch:
         """Look at a state, of which some atoms are new."""
         is_first = self._reached < 0
         if self._reached < len(self._pattern) and (
-            is_first or any(_fits(atom, self._pattern[0]) for atom in changed)
+            is_first or any(step_fits(atom, self._pattern[0]) for atom in changed)
         ):
             self._look(state)
 
@@ -137,7 +102,7 @@ class PatternWatch:
             items: Iterable[tuple[Step, Value]] = (
                 parts.items() if isinstance(parts, Mapping) else enumerate(parts or ())
             )
-            inside = [(depth + 1, part) for step, part in items if _fits(step, self._pattern[depth])]
+            inside = [(depth + 1, part) for step, part in items if step_fits(step, self._pattern[depth])]
             pending += inside
             if inside or depth < self._reached:
                 continue
@@ -155,17 +120,13 @@ class PatternWatch:
         if may_have_been or self._reached == len(self._pattern):
             return ""
         wanted = self._pattern[self._reached]
-        suggested = "" if _is_wild(wanted) else nearest(wanted, self._names)
+        suggested = "" if wanted is None or isinstance(wanted, Glob) else nearest(spell_key(wanted), self._names)
         return f"no entry has {spell_globs(self._pattern[: self._reached + 1])}{suggested}"
 
 
-def spell_globs(pattern: Pattern) -> str:
+def spell_globs(pattern: PathPattern) -> str:
     """Spell a pattern for people."""
-    return ".".join(pattern)
-
-
-def _is_wild(step: str) -> bool:
-    return any(mark in step for mark in "*?[")
+    return ".".join("*" if step is None else spell_key(step) for step in pattern)
 
 
 def spell(path: Path) -> str:
@@ -387,7 +348,7 @@ class Scope:
     """
 
     name: str
-    path: Pattern | None = None
+    path: PathPattern | None = None
 
     def holds(self, path: Path) -> bool:
         """Whether a value is looked at."""

@@ -10,18 +10,15 @@ from typing import Final
 
 from unspool.delta.identity import names_identity, pattern_of
 from unspool.model.keys import Path
-from unspool.model.paths import content_of, value_parts
+from unspool.model.paths import PathPattern, content_of, covers, places, value_parts
 from unspool.model.values import MISSING, Value
 from unspool.query.findings import (
     CheckFinding,
     Moment,
-    Pattern,
     RecordKeys,
     Scope,
     Touch,
     brief,
-    covers,
-    found,
     spell,
     spell_globs,
     spell_in,
@@ -330,7 +327,7 @@ _IDS: Final = (str, int, bytes)
 class Orphan:
     """Finds ids at one pattern that are at no place of another."""
 
-    def __init__(self, scope: Scope, *, source: Pattern, target: Pattern) -> None:
+    def __init__(self, scope: Scope, *, source: PathPattern, target: PathPattern) -> None:
         """Prepare.
 
         Args:
@@ -346,9 +343,13 @@ class Orphan:
         if not any(self._concerns(change.atom) for change in moment.diff.changes):
             return
         seq = moment.entry.seq
-        there = {(type(value), value) for _, value in found(self._target, moment.view) if isinstance(value, _IDS)}
+        there = {
+            (type(value), value)
+            for _, value in places(self._target, moment.view, value_parts)
+            if isinstance(value, _IDS)
+        }
         lost: set[tuple[type, Value]] = set()
-        for path, value in found(self._source, moment.view):
+        for path, value in places(self._source, moment.view, value_parts):
             key = (type(value), value)
             if not isinstance(value, _IDS) or key in there or key in lost:
                 continue

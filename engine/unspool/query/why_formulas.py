@@ -20,7 +20,7 @@ from typing import Final
 from unspool.delta.structural import Identity
 from unspool.model.encoded import FormShape, shape_of
 from unspool.model.keys import Path
-from unspool.model.paths import DEEPEST, content_of, parts_inside, spell_pattern
+from unspool.model.paths import DEEPEST, PathPattern, content_of, parts_inside, places, spell_pattern
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.lineage import Wire
@@ -208,31 +208,16 @@ def patterns_of(path: Path) -> list[Path]:
 
 def members_of(state: Mapping[str, bytes], pattern: Path) -> Iterator[tuple[Path, bytes]]:
     """Yield what stands at a path in a state; where it has stars, everything that it fits."""
-    first = pattern[0] if pattern else STAR
-    atoms: Iterable[str] = state if first == STAR else (str(first),)
-    pending = [((atom,), state[atom]) for atom in atoms if atom in state]
-    places: list[tuple[Path, bytes]] = list(reversed(pending))
-    while places:
-        path, form = places.pop()
-        if len(path) == len(pattern):
-            yield path, form
-            continue
-        parts = parts_inside(form)
-        if parts is None:
-            continue
-        wanted = pattern[len(path)]
-        if wanted == STAR:
-            places.extend(reversed([((*path, step), part) for step, part in children(parts)]))
-        elif isinstance(parts, dict):
-            if wanted in parts:
-                places.append(((*path, wanted), parts[wanted]))
-        elif isinstance(wanted, int) and 0 <= wanted < len(parts):
-            places.append(((*path, wanted), parts[wanted]))
+    return places(_pattern(pattern), state, parts_inside)
+
+
+def _pattern(path: Path) -> PathPattern:
+    return tuple(None if step == STAR else step for step in path)
 
 
 def spell_starred(pattern: Path) -> str:
     """Spell a path that may hold stars: `$.lines[*].total`."""
-    return spell_pattern(tuple(None if step == STAR else step for step in pattern), root="$")
+    return spell_pattern(_pattern(pattern), root="$")
 
 
 _NEAR: Final = 1e-9

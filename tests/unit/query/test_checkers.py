@@ -17,9 +17,10 @@ from support.examples import examples
 from support.values import json_states
 from unspool.errors import ConfigError, ExpressionError, UnreadableSource
 from unspool.history import History
+from unspool.model.paths import covers, places, value_parts
 from unspool.query import checkers
 from unspool.query.checkers import CheckFinding, Rule, check, read_rules
-from unspool.query.findings import RecordKeys, covers, found, parse_pattern, spell_in
+from unspool.query.findings import RecordKeys, parse_pattern, spell_in
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore
 from unspool_tui.cli import run
@@ -262,7 +263,7 @@ def test_ids_of_another_type_are_not_the_same() -> None:
 def test_a_pattern_finds_its_places(pattern: str, paths: list[Any]) -> None:
     state = {"a": {"b": 1, "c d": 2}, "l": [{"id": 1}, {"id": 2}, 3]}
     parsed = parse_pattern(pattern)
-    assert [path for path, _ in found(parsed, state)] == paths
+    assert [path for path, _ in places(parsed, state, value_parts)] == paths
     for path in paths:
         assert covers(parsed, path)
         assert covers(parsed, (*path, "below"))

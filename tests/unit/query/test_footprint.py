@@ -15,9 +15,10 @@ from unspool.errors import CorruptHistory, ExpressionError
 from unspool.history import History
 from unspool.model.encoded import text_size
 from unspool.model.encoding import encode
+from unspool.model.paths import covers
 from unspool.model.values import strict_equal
 from unspool.query.disk_usage import footprint
-from unspool.query.findings import covers, parse_pattern
+from unspool.query.findings import parse_pattern
 from unspool.query.value_parts import leaves
 from unspool.recorder import Recorder
 from unspool.store.file import FileStore
