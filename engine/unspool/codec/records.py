@@ -221,7 +221,7 @@ def items_of_chain(records: PackedRecords, start: int, place: int) -> tuple[list
         deltas = _decode_all(header + payloads.joined(start + 1, place + 1)) if count else []
     except msgspec.DecodeError:
         return None
-    if len(full) % 2 or any(len(items) % 3 for items in deltas):
+    if len(full) % 2 or not {len(items) % 3 for items in deltas} <= {0}:
         return None
     return full, deltas
 
@@ -290,33 +290,34 @@ def raw_items(record: bytes, width: int) -> list[Any]:
 
 
 class RecordCodec(IntEnum):
-    """How a record's payload is to be read; a number never changes its meaning (files hold it)."""
+    """How a record's payload is to be read; a number never changes its meaning (files hold it).
+
+    Attributes:
+        kind: the kind of an entry that is recorded so.
+        is_full: whether the record holds the whole state.
+        is_note: whether the entry is a note.
+    """
+
+    # Plain attributes: properties of an enum cost more than all else that is read of an entry.
+    kind: EntryKind
+    is_full: bool
+    is_note: bool
+
+    def __new__(cls, number: int, kind: EntryKind = EntryKind.DELTA, is_full: bool = False) -> Self:
+        """Make a member; a delta where nothing is said of it."""
+        member = int.__new__(cls, number)
+        member._value_ = number
+        member.kind, member.is_full, member.is_note = kind, is_full, kind is EntryKind.NOTE
+        return member
 
     DICT = 0
-    NONE = 1
-    COMPRESS = 2
+    NONE = 1, EntryKind.FULL, True
+    COMPRESS = 2, EntryKind.FULL, True
     BINARY = 3
-    NOTE = 4
+    NOTE = 4, EntryKind.NOTE
     """A note: its state is that of the entry before it; the payload is an empty list."""
-    NOTE_FULL = 5
+    NOTE_FULL = 5, EntryKind.NOTE, True
     """A note that no entry stands before, so that it brings the state, as `NONE` writes it."""
-
-    @property
-    def is_full(self) -> bool:
-        """Whether the record holds the whole state."""
-        return self in (RecordCodec.NONE, RecordCodec.COMPRESS, RecordCodec.NOTE_FULL)
-
-    @property
-    def is_note(self) -> bool:
-        """Whether the entry is a note."""
-        return self in (RecordCodec.NOTE, RecordCodec.NOTE_FULL)
-
-    @property
-    def kind(self) -> EntryKind:
-        """The kind of an entry that is recorded so."""
-        if self.is_note:
-            return EntryKind.NOTE
-        return EntryKind.FULL if self.is_full else EntryKind.DELTA
 
 
 class Record(msgspec.Struct, frozen=True, gc=False):
@@ -492,7 +493,7 @@ def replay(run: RunOfRecords, seq: int, name: Callable[[int], str]) -> dict[str,
     numbered = None if chain is None else replay_items(*chain)
     if numbered is not None:
         try:
-            return {name(number): value for number, value in numbered.items()}
+            return dict(zip(map(name, numbered), numbered.values(), strict=True))
         except (KeyError, TypeError):
             # Which entry names an unknown atom comes out below.
             pass

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, overload
@@ -117,7 +118,6 @@ class History:
         self._store = store
         # A protocol's members are looked for one by one each time it is asked whether a store has them.
         self._tells_notes = store if isinstance(store, TellsNotes) else None
-        self._may_be_cut = store if isinstance(store, MayBeCutShort) else None
         self._feeder = feeder
         self.identity = identity
         self._path = path
@@ -379,6 +379,11 @@ class History:
     def store(self) -> Store:
         """The store it reads from, for rooms that ask more of it than a history offers."""
         return self._store
+
+    @cached_property
+    def _may_be_cut(self) -> MayBeCutShort | None:
+        # To look for a property is to ask for it, and this one has the end of a file looked at.
+        return self._store if isinstance(self._store, MayBeCutShort) else None
 
     @property
     def verdict(self) -> Verdict:

@@ -226,6 +226,7 @@ class RecordLine:
         self._here: _Cursor | None = None
         self._cursors: BoundedCache[int, _Cursor] = BoundedCache(_RUNS_KEPT, max_bytes)
         self._spare = RecordRun(0, PackedRecords((), ()))
+        self._spare_stop = 0
         self._fresh_bytes = 0
 
     def find(self, cache: BoundedCache[Any, Any], at: int) -> EncodedState | None:
@@ -282,15 +283,16 @@ class RecordLine:
 
     def _spare_run(self, seq: int) -> RecordRun:
         """Return the run that holds an entry, without replaying any of it; the last one is kept."""
-        if not self._spare.first <= seq < self._spare.stop:
+        if not self._spare.first <= seq < self._spare_stop:
             self._spare = self._store.run(seq)
+            self._spare_stop = self._spare.stop
         return self._spare
 
     def _find(self, seq: int) -> _Cursor | None:
         here = self._here
         if here is not None and here.first <= seq < here.stop:
             return here
-        for cursor in self._cursors.values():
+        for cursor in self._cursors.values() if len(self._cursors) else ():
             if cursor.first <= seq < cursor.stop:
                 self._here = self._cursors.get(cursor.first)
                 return cursor
@@ -305,7 +307,7 @@ class RecordLine:
         state = self._replayed(run, seq)
         size = sum(map(len, state.values()))
         self._fresh_bytes += size
-        self._here = _Cursor(run, run.first, run.stop, seq, state)
+        self._here = _Cursor(run, run.first, self._spare_stop, seq, state)
         self._cursors.put(run.first, self._here, size)
         return self._here
 

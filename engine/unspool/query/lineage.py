@@ -19,6 +19,8 @@ from functools import cached_property
 from itertools import accumulate
 from typing import Final, overload
 
+from msgspec import Struct
+
 from unspool.errors import CorruptHistory, EntryNotKept
 from unspool.history.history import History
 from unspool.history.verdict import Problem
@@ -261,8 +263,7 @@ EMPTY_STATE: Final[Wire] = {}
 """The state before the first entry."""
 
 
-@dataclass(frozen=True)
-class AskedEntry:
+class AskedEntry(Struct, frozen=True, dict=True):
     """What a question sees of an entry; what the states do not tell is read when it is asked for.
 
     Attributes:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
-from itertools import islice
+from itertools import compress, islice
+from operator import is_not
 from typing import Final, NamedTuple, Protocol
 
 from unspool.delta.structural import Identity
@@ -137,7 +138,8 @@ class TextLook:
         seq, old, new = asked.seq, asked.old, asked.new
         found: list[Hit] = []
         places: dict[Path, _Place] = {(): _TOP}
-        for atom, value in new.items():
+        # Neighbours share the values that stay; to sort those out takes longer than all else where nothing matches.
+        for atom, value in compress(new.items(), map(is_not, map(old.get, new), new.values())):
             before = old.get(atom)
             if before == value or not self._may_be_in(atom, before, value):
                 continue
@@ -482,6 +484,8 @@ class Search:
         self._cancelled = cancelled
         self._progress = progress
         self._doubts = doubts
+        # The same actions come again and again.
+        self._find_in_action = None if look.in_actions is None else lru_cache(maxsize=128)(look.in_actions.find)
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -535,10 +539,10 @@ class Search:
 
     def _in_action(self, seq: int) -> list[Hit]:
         """Return the hit in an entry's action, reported for damaged entries and notes too."""
-        query = self._look.in_actions
-        if query is None or not (action := self._reader.action(seq)):
+        find = self._find_in_action
+        if find is None or not (action := self._reader.action(seq)):
             return []
-        span = query.find(action)
+        span = find(action)
         return [] if span is None else [_hit(seq, (), HitKind.ACTION, action, span)]
 
     def _base(self, seq: int, stretch: Stretch, last: tuple[int, Wire]) -> Wire:

@@ -266,10 +266,18 @@ class FileReader:
             try:
                 yield connection
             except CorruptHistory as error:
-                self._read_mark(connection)
-                if error.seq is not None:
-                    self._check_kept(error.seq)
+                self._check_still_kept(connection, error)
                 raise
+
+    def _check_still_kept(self, connection: FileConnection, error: CorruptHistory) -> None:
+        """Refuse an entry that cannot be read because a recorder dropped it meanwhile.
+
+        Raises:
+            EntryNotKept: it did.
+        """
+        self._read_mark(connection)
+        if error.seq is not None:
+            self._check_kept(error.seq)
 
     def atom_number(self, atom: str) -> int | None:
         """See `Store.atom_number`.
@@ -387,9 +395,14 @@ class FileReader:
         if not self.first <= seq < self.count:
             self._check_kept(seq)
             raise EntryNotFound(f"{self._path} has no entry {seq}: it has {self.count}")
-        with self._reading() as connection:
-            run = connection.layout.run_at(connection, seq, self._prefix)
-            return self._tail_run(connection, seq) if run is None else run
+        # As `_reading` does, which takes as long as a small run: every far look begins here.
+        with self._file.reading() as connection:
+            try:
+                run = connection.layout.run_at(connection, seq, self._prefix)
+                return self._tail_run(connection, seq) if run is None else run
+            except CorruptHistory as error:
+                self._check_still_kept(connection, error)
+                raise
 
     def _prefix(self, connection: FileConnection, segment: int, first: int) -> zstandard.ZstdDecompressor:
         """Return what reads a segment's blocks; only to be used while the connection is held."""
