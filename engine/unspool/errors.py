@@ -14,6 +14,10 @@ class UnreadableSource(UnspoolError):
     """A source is missing, unreadable, of an unknown format, or refused."""
 
 
+class SourceReplaced(UnreadableSource):
+    """Another history has taken the place of the one that was opened; the message says how to see that one."""
+
+
 class LimitExceeded(UnreadableSource):
     """A source asks for more memory or time than the limits allow; the message names the limit and how to raise it."""
 

@@ -527,10 +527,30 @@ class UnspoolApp(App[None]):
         """Be ready to be told to leave before anything is drawn."""
         self._leave_when_told()
 
+    def on_mount(self) -> None:
+        """Be ready to be stopped and to go on, before anything is drawn."""
+        if self._driver is not None and self._driver.can_suspend:
+            # Other threads than the first get no signals.
+            with suppress(NotImplementedError, RuntimeError, ValueError):
+                asyncio.get_running_loop().add_signal_handler(signal.SIGCONT, self._go_on)
+
     def on_ready(self) -> None:
         """Leave the interpreter's housekeeping, and the other sources, for when the first screen stands."""
         after(self, FREEZE_AFTER, _spare_the_collector)
         self.tab_screens.begin()
+
+    def _go_on(self) -> None:
+        """Take the terminal again after a stop: what lies between is the shell's, which sets it as it likes.
+
+        Textual does so where it was stopped by Ctrl-Z, and knows what to put back. Stopped from outside, it would take its own
+        settings for those of the shell, leave them behind, and read the keys twice.
+        """
+        driver = self._driver
+        if driver is None:
+            return
+        if not getattr(driver, "_must_signal_resume", True):
+            driver.suspend_application_mode()
+        driver.resume_application_mode()
 
     def _leave_when_told(self) -> None:
         """Put the terminal back, and keep the places, also where the program is told to end from outside."""

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, cast
 
 from unspool import system
-from unspool.errors import CorruptHistory, NewerSchema, StorageFailed, UnreadableSource, UnspoolError
+from unspool.errors import CorruptHistory, NewerSchema, SourceReplaced, StorageFailed, UnreadableSource, UnspoolError
 from unspool.files import PRIVATE, foreign_owner, make_if_missing
 from unspool.store.databases import BoundedConnection, DatabaseView, Stamp, damage_of_log, open_untouched, stamp_of
 from unspool.store.layout import CREATED_NS, HISTORY_ID, FileConnection
@@ -296,8 +296,8 @@ def _history_id(connection: FileConnection) -> str:
     return "" if found is None else str(found)
 
 
-def _replaced(path: Path) -> UnreadableSource:
-    return UnreadableSource(f"{path}: another history has taken its place; open it again to see that one")
+def _replaced(path: Path) -> SourceReplaced:
+    return SourceReplaced(f"{path}: another history has taken its place; open it again to see that one")
 
 
 def _located(path: Path, error: CorruptHistory) -> CorruptHistory:

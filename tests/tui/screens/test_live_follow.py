@@ -242,3 +242,36 @@ async def test_what_is_not_watched_is_never_called_live(tmp_path: Path) -> None:
         path.unlink()
         await driver.until(lambda: "source gone" in driver.line(0))
         assert "LIVE" not in driver.line(0)
+
+
+async def test_a_recording_that_another_takes_the_place_of_is_not_called_live(tmp_path: Path) -> None:
+    path, other = tmp_path / "live.unspool", tmp_path / "other.unspool"
+    for place in (path, other):
+        with Recorder(place) as recorder:
+            for number in range(5):
+                _record(recorder, number)
+    async with drive(make_app(open_file(path))) as driver:
+        assert "LIVE follow" in driver.line(0)
+        other.replace(path)
+        await driver.until(lambda: "source replaced" in driver.line(0))
+        assert "LIVE" not in driver.line(0)
+        # What was read before can still be looked at, and the word stays.
+        await driver.press("k", "k")
+        assert driver.view.head == 2
+        assert "source replaced" in driver.line(0)
+
+
+async def test_a_recording_that_is_cut_short_is_not_called_live_and_is_again_when_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        for number in range(300):
+            _record(recorder, number)
+    whole = path.read_bytes()
+    async with drive(make_app(open_file(path))) as driver:
+        with path.open("r+b") as file:
+            file.truncate(len(whole) // 2)
+        await driver.until(lambda: "source unreadable" in driver.line(0))
+        assert "LIVE" not in driver.line(0)
+        with path.open("r+b") as file:
+            file.write(whole)
+        await driver.until(lambda: "LIVE follow" in driver.line(0))

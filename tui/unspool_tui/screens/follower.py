@@ -233,6 +233,8 @@ class SourceFollower:
         self._missing: float | None = None
         self._gone = self._told_gone = self._told_failure = ""
         self._trouble = self._told_trouble = self._shown = ""
+        self._unread = ""
+        """What the header says while looks do not succeed."""
         self._step: asyncio.TimerHandle | None = None
         self._waiting: asyncio.TimerHandle | None = None
         self._spent = process_time()
@@ -342,6 +344,8 @@ class SourceFollower:
             return "not watched"
         if self._gone:
             return "source gone"
+        if self._unread:
+            return self._unread
         if self._rhythm.behind(now) >= BEHIND:
             looked = self._rhythm.since_look(now)
             return f"looked {format_units.duration(int(looked) * 1e9)} ago" if isfinite(looked) else "not looked yet"
@@ -405,12 +409,14 @@ class SourceFollower:
 
         self._main.worker.ask(QuestionKind.REFRESH, refresh)
 
-    def looked(self, *, failure: str = "") -> None:
+    def looked(self, *, failure: str = "", unread: str = "") -> None:
         """The look is over; look again if the source changed meanwhile.
 
         Args:
             failure: why it did not succeed; told once, and `_beat` looks again.
+            unread: the same in two words, where the source itself is the reason: it is not followed then, and the header says so.
         """
+        self._unread = unread
         if failure and failure != self._told_failure:
             self._main.flash(failure, "error")
         self._told_failure = failure

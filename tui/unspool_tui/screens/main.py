@@ -13,7 +13,7 @@ from textual.app import ComposeResult
 from textual.message import Message
 from textual.screen import Screen
 
-from unspool.errors import UnspoolError
+from unspool.errors import SourceReplaced, UnspoolError
 from unspool.model.entries import SourceLine
 from unspool.model.keys import Path
 from unspool_tui.actions import BY_ID, Action, Keymap
@@ -484,7 +484,9 @@ def _tell(main: MainScreen, reply: Reply) -> None:
     assert error is not None
     text = told_as(error)
     if reply.kind is QuestionKind.REFRESH:
-        main.follower.looked(failure=text)
+        replaced = isinstance(error, SourceReplaced)
+        main.follower.looked(failure=text, unread="source replaced" if replaced else "source unreadable")
+        main.repaint()
     else:
         main.flash(text, "error")
     if reply.kind in main.askers:
