@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from msgspec.structs import replace
 
-from unspool.errors import UnspoolError
+from unspool.errors import PathNotFound, UnspoolError
 from unspool.model.entries import caller_of
 from unspool.model.keys import Path
 from unspool.model.limits import Cancelled
+from unspool.model.paths import child_of
 from unspool.model.values import MISSING
 from unspool_tui.rendering.labels import as_float, difference, is_number
 from unspool_tui.rendering.values import Origin, preview_text
@@ -62,10 +63,54 @@ class Arrival(Struct, frozen=True):
     address: Path
 
 
+class Removal(Struct, frozen=True):
+    """The end of a value.
+
+    Attributes:
+        seq: the entry that removed it.
+        stood: the entry before on its line, at which it stood last.
+    """
+
+    seq: int
+    stood: int
+
+
+def removal_of(history: History, address: Path, head: int, cancelled: Cancelled) -> Removal | None:
+    """Return what removed a value that does not stand at an entry; None where it never stood on the way there."""
+    from unspool.query.lineage import StateReader, touches_back  # loaded with the first such question
+
+    reader = StateReader(history, skip_damaged=True)
+    for seq, parent, _ in touches_back(history, [str(address[0])], head, every=True):
+        if cancelled():
+            return None
+        state = None if parent is None else reader.state(parent)
+        if parent is not None and state is not None and _stands(state.get(str(address[0])), address):
+            return Removal(seq, parent)
+    return None
+
+
+def _stands(form: bytes | None, address: Path) -> bool:
+    for step in address[1:]:
+        found = None if form is None else child_of(form, step)
+        form = None if found is None else found[1]
+    return form is not None
+
+
 def tell_story(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[Story | None]:
     """Yield who set a value as of an entry, then the same with who sets it next; None between, so that the worker can
-    turn to other things.
+    turn to other things. Of a value that does not stand there it is told who removed it.
     """
+    try:
+        yield from _story(history, address, head, cancelled)
+    except PathNotFound:
+        removal = removal_of(history, address, head, cancelled)
+        if removal is None:
+            raise
+        (entry,) = history[removal.seq : removal.seq + 1]
+        yield address, head, Origin(removal.seq, entry.action, caller=caller_of(entry.meta), later=-1)
+
+
+def _story(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[Story | None]:
     from unspool.query.path_writes import writes_of  # loaded with the first such question
 
     writes = []
@@ -120,7 +165,6 @@ def _later(history: History, address: Path, head: int, cancelled: Cancelled) -> 
 
 def previous_write(history: History, address: Path, before: int, cancelled: Cancelled) -> Arrival | None:
     """Return the last entry before one that set a value; where nothing stands there, the last that touched its atom."""
-    from unspool.errors import PathNotFound  # loaded with the first such question
     from unspool.query import path_writes  # loaded with the first such question
 
     try:
@@ -133,7 +177,6 @@ def previous_write(history: History, address: Path, before: int, cancelled: Canc
 
 def next_write(history: History, address: Path, after: int, cancelled: Cancelled) -> Arrival | None:
     """Return the first entry after one that sets a value; where nothing stands there, the first that touches its atom."""
-    from unspool.errors import PathNotFound  # loaded with the first such question
     from unspool.query import path_writes  # loaded with the first such question
 
     try:
@@ -232,9 +275,23 @@ class ValueWrites(Struct, frozen=True):
 def writes(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[ValueWrites]:
     """Yield the writes of a value at or before an entry, newest first, with those that left it as it was.
 
+    Of a value that does not stand there, the first is the one that removed it.
+
     Raises:
-        UnspoolError: nothing stands there.
+        UnspoolError: nothing stood there before either.
     """
+    try:
+        yield from _writes(history, address, head, cancelled)
+    except PathNotFound:
+        removal = removal_of(history, address, head, cancelled)
+        if removal is None:
+            raise
+        gone = ValueWrite(removal.seq, "deleted", address, "", "", history.action(removal.seq))
+        yield ValueWrites([gone], head - removal.seq)
+        yield from _writes(history, address, removal.stood, cancelled)
+
+
+def _writes(history: History, address: Path, head: int, cancelled: Cancelled) -> Iterator[ValueWrites]:
     from unspool.query.lineage import StateReader  # loaded with the first such question
     from unspool.query.path_writes import follow_back  # loaded with the first such question
 
@@ -284,14 +341,20 @@ def bytes_of(history: History, progress: Callable[[int, int], None], cancelled: 
 def causes(
     history: History, address: Path, head: int, progress: Callable[[int, int], None], cancelled: Cancelled
 ) -> Why:
-    """Follow the causes of a value as of an entry back.
+    """Follow the causes of a value as of an entry back; of one that was removed, as of the entry before that.
 
     Raises:
-        UnspoolError: nothing stands there.
+        UnspoolError: nothing stood there before either.
     """
     from unspool.query.why import why  # loaded with the first such question
 
-    return why(history, address, head, skip_damaged=True, progress=progress, cancelled=cancelled)
+    try:
+        return why(history, address, head, skip_damaged=True, progress=progress, cancelled=cancelled)
+    except PathNotFound:
+        removal = removal_of(history, address, head, cancelled)
+        if removal is None:
+            raise
+        return why(history, address, removal.stood, skip_damaged=True, progress=progress, cancelled=cancelled)
 
 
 def chain_table(history: History) -> ChainTable:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from msgspec import Struct
 
@@ -95,6 +96,18 @@ class NotesShown(Struct, frozen=True):
         )
 
 
+class _Write(NamedTuple):
+    """Something to be written.
+
+    Attributes:
+        about: the entry and the value; None for the bookmarks.
+        run: writes it, and says what became of it.
+    """
+
+    about: object
+    run: Callable[[SourceNotes], str]
+
+
 class NoteDesk:
     """Reads and writes the notes on one source. `read` and `work` take as long as a disk does, and belong into a worker."""
 
@@ -108,15 +121,32 @@ class NoteDesk:
         self._history = history
         self._name = _name_of(history) if source is None else source.name
         self._select = {} if source is None else source.select
-        self._waiting: deque[Callable[[SourceNotes], str]] = deque()
+        self._waiting: deque[_Write] = deque()
+        self._failed: dict[object, _Write] = {}
+        """What could not be written, by what it is about; tried again with the next that is."""
         self._turn = threading.Lock()
+        self._stamp: tuple[int, int, int] | None = None
         self.shown = NotesShown()
+
+    def read_again(self) -> NotesShown | None:
+        """Return the notes as they are now; None where nobody has written any since they were read."""
+        return None if _stamp(self._notes().place) == self._stamp else self.read()
+
+    def copy_to(self, out: str) -> Path | None:
+        """Write all notes beside a copy of the source, and return their file; None where there are none.
+
+        Raises:
+            UnspoolError: they cannot be written there.
+        """
+        notes = self._notes()
+        return notes.copy_to(out) if notes.read().notes else None
 
     def read(self) -> NotesShown:
         """Return the notes as they are now."""
         from unspool.sources.written_notes import placed  # read in the worker, which loads it too
 
         notes = self._notes()
+        self._stamp = _stamp(notes.place)
         found = notes.read()
         return NotesShown(tuple(placed(found.notes, self._history)), found.problems, notes.place)
 
@@ -126,8 +156,10 @@ class NoteDesk:
         return SourceNotes(self._name, select=self._select, history=self._history)
 
     def write(self, draft: NoteDraft) -> None:
-        """Have a note written by the next `work`; what waits is written in the end by `finish`."""
-        self._waiting.append(lambda notes: _written(notes, self._history, draft))
+        """Have a note written by the next `work`, in place of one that could not be; what waits is written by `finish`."""
+        about = draft.seq, draft.address
+        self._failed.pop(about, None)
+        self._waiting.append(_Write(about, lambda notes: _written(notes, self._history, draft)))
 
     def keep_bookmarks(self, seqs: Iterable[int]) -> None:
         """Have bookmarks kept among the notes by the next `work`."""
@@ -139,33 +171,49 @@ class NoteDesk:
             notes.add(*(new_note(self._history, seq, "", part=notes.part) for seq in wanted))
             return f"{format_units.count(len(wanted), 'bookmark')} kept in {notes.place}"
 
-        self._waiting.append(keep)
+        self._failed.pop(None, None)
+        self._waiting.append(_Write(None, keep))
 
     def work(self) -> NotesShown:
         """Write all that waits, and return the notes as they are then.
 
         Raises:
-            UnspoolError: something could not be written; the rest waits for the next time.
+            UnspoolError: something could not be written; it is tried again the next time, and the rest is written.
         """
         told = self._write_all()
         found = self.read()
         return NotesShown(found.placed, found.problems, found.place, told)
 
     def _write_all(self) -> str:
-        told = ""
+        told, problem = "", None
         # Whoever leaves waits here until a write that is under way is done.
         with self._turn:
+            self._waiting.extendleft(reversed(self._failed.values()))
+            self._failed.clear()
             while self._waiting:
-                told = self._waiting.popleft()(self._notes())
+                write = self._waiting.popleft()
+                try:
+                    told = write.run(self._notes())
+                except UnspoolError as error:
+                    self._failed[write.about] = write
+                    problem = problem or error
+        if problem is not None:
+            raise problem
         return told
 
     def finish(self) -> None:
         """Write what still waits; nobody is left to be told what cannot be written."""
-        while self._waiting or self._turn.locked():
-            try:
-                self._write_all()
-            except UnspoolError:
-                continue
+        with suppress(UnspoolError):
+            self._write_all()
+
+
+def _stamp(place: Path | None) -> tuple[int, int, int] | None:
+    """Return what differs once somebody has written a file of notes; None where there is none."""
+    try:
+        found = None if place is None else place.stat()
+    except OSError:
+        return None
+    return None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
 def _written(notes: SourceNotes, history: History, draft: NoteDraft) -> str:

@@ -104,3 +104,30 @@ async def test_two_keys_lead_from_a_wrong_total_to_the_line_that_did_it(demo: Pa
         await driver.press("K")
         await driver.press("enter")
         assert "demo_bug.py:19" in driver.text()
+
+
+async def test_four_keys_tell_who_removed_a_value_and_three_more_why_it_was_what_it_was(demo: Path) -> None:
+    async with drive(make_app(open_file(demo)), (100, 24)) as driver:
+        await driver.press(":", "a", "t", "enter")
+        await driver.press(":", "1", "0", "8", "enter")
+        assert driver.view.selected == ("carts", "ada", "total")
+        assert "carts.ada.total  is not there at #108" in driver.text()
+        assert "removed #106 ada leaves · demo_shop.py:" in driver.text()
+        await driver.press("Y")
+        assert "it does not stand at #108: these are the causes as of #105" in driver.text()
+        assert "#99  carts.ada.total 49.55 → 0.0  ada pays" in driver.text()
+        await driver.press("escape", "W")
+        await driver.until(lambda: not driver.view.dock.running)
+        assert "#106 - " in driver.text()
+        listed = driver.app.main.scene.results.list
+        written = [listed[row] for row in range(len(listed)) if listed[row].mark != "="]
+        assert [(one.seq, one.mark) for one in written[:2]] == [(106, "-"), (99, "~")]
+
+
+async def test_of_a_value_that_never_was_there_the_page_of_causes_says_so(demo: Path) -> None:
+    async with drive(make_app(open_file(demo)), SMALL) as driver:
+        await driver.press(":", "a", "t", "enter")
+        await driver.press("{")
+        await driver.press("Y")
+        assert "entry 0 has nothing at $.carts.ada" in driver.line(0)
+        assert "Escape goes back" in driver.line(0)

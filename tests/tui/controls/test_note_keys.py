@@ -126,6 +126,48 @@ async def test_a_damaged_file_of_notes_is_told_and_left_alone(shop: Path) -> Non
     assert contents(shop.parent)["shop.unspool-notes"] == b"{"
 
 
+async def test_a_note_that_could_not_be_written_is_written_with_the_next_one(shop: Path) -> None:
+    async with drive(make_app(open_file(shop), at=2)) as driver:
+        damage(shop)
+        for entry, text in ((2, "first"), (3, "second")):
+            await driver.press(":", str(entry), "enter", "1", "i")
+            await driver.type(text)
+            await driver.press("enter")
+            await driver.until(lambda: any("damaged" in said.text for said in driver.app.main.messages.all()))
+        beside(shop).unlink()
+        # What is typed anew takes the place of what could not be written.
+        await driver.press(":", "2", "enter", "1", "i")
+        await driver.type("again")
+        await driver.press("enter")
+        await driver.until(lambda: driver.view.notes.entries == (2, 3))
+    assert kept(shop) == [(2, "", "again"), (3, "", "second")]
+
+
+async def test_notes_that_another_process_writes_are_shown_by_themselves(shop: Path) -> None:
+    async with drive(make_app(open_file(shop))) as driver:
+        with open_history(shop, follow=False) as history:
+            SourceNotes(str(shop)).add(new_note(history, 199, "from elsewhere"))
+        await driver.until(lambda: driver.view.notes.entries == (199,))
+        await driver.until(lambda: "from elsewhere" in driver.text())
+
+
+async def test_notes_go_along_where_the_history_is_exported_or_repaired(shop: Path) -> None:
+    async with drive(make_app(open_file(shop), at=4)) as driver:
+        await driver.press("1")
+        await write(driver, "look at this")
+        copy, repaired = shop.with_name("copy.jsonl"), shop.with_name("repaired.unspool")
+        main = driver.app.main
+        await driver.press("E", "1", "ctrl+u")
+        await driver.type(str(copy))
+        await driver.press("enter")
+        await driver.until(copy.with_name("copy.jsonl-notes").exists)
+        await driver.press("c", "R", "ctrl+u")
+        await driver.type(str(repaired))
+        await driver.press("enter")
+        await driver.until(lambda: any("entries as recorded" in said.text for said in main.messages.all()))
+    assert kept(copy) == kept(repaired) == [(4, "", "look at this")]
+
+
 @action("bookmark.keep")
 async def test_bookmarks_are_kept_among_the_notes_when_asked_and_begin_the_next_look(shop: Path) -> None:
     async with drive(make_app(open_file(shop), at=2)) as driver:

@@ -52,6 +52,17 @@ def test_a_note_is_written_listed_and_removed(shop: str, capsys: pytest.CaptureF
     assert not Path(f"{shop}-notes").exists()
 
 
+@pytest.mark.parametrize("command", [["compact", "IN", "OUT"], ["doctor", "IN", "--repair", "OUT"]])
+def test_notes_go_along_into_a_history_that_is_written_anew(
+    shop: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: list[str]
+) -> None:
+    ask(capsys, "note", shop, "step 3", "cart.total", "should be 7")
+    out = str(tmp_path / "new.unspool")
+    ask(capsys, *({"IN": shop, "OUT": out}.get(word, word) for word in command))
+    assert [(note["entry"], note["text"]) for note in listed(capsys, out)] == [(3, "should be 7")]
+    assert listed(capsys, out) == listed(capsys, shop)
+
+
 def test_log_and_show_tell_the_notes_of_an_entry(shop: str, capsys: pytest.CaptureFixture[str]) -> None:
     ask(capsys, "note", shop, "3", "cart.total", "odd\nindeed \x1b[31m")
     lines = ask(capsys, "log", shop).splitlines()

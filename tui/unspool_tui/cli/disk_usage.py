@@ -13,6 +13,7 @@ from unspool.errors import UnreadableSource
 from unspool.model.values import Value
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.notes import copy_beside
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import Output, conclude, entries, problem_shapes, simulation_shape, skip_damaged_option
 from unspool_tui.rendering import format_units
@@ -196,6 +197,8 @@ def compact_command(file: Path, out: Path, as_json: bool, quiet: bool) -> None:
     common = Common(str(file), quiet=quiet)
     with shown_progress(common, "writing") as progress:
         report = compact(file, out, progress)
+    with opened(common) as history:
+        copy_beside(common, history, out)
     tell(common, report, out, as_json=as_json)
 
 

@@ -15,6 +15,7 @@ from unspool.model.entries import iso_time
 from unspool.model.values import Value
 from unspool_tui.cli.ending import interruptible
 from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.notes import copy_beside
 from unspool_tui.cli.options import Common, json_option, judge, opened, shown_progress, source_command
 from unspool_tui.cli.output import (
     Output,
@@ -69,6 +70,8 @@ def doctor_command(
     with _patient(common) as patient, interruptible() as stop, shown_progress(common, "examining") as progress:
         if out is not None:
             report = repair(patient, out, progress=progress, cancelled=stop)
+            if report.complete:
+                copy_beside(common, None if isinstance(patient, str) else patient, out)
         values = None if all_values else USUAL_VALUES
         diagnosis = diagnose(patient, strategy=strategy, values=values, progress=progress, cancelled=stop)
         crossed = None if steps is None else _cross_checked(common, patient, steps, progress, stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -100,7 +101,7 @@ def notes_command(common: Common, removed: tuple[str, ...], keep_bookmarks: bool
         return max(judge(common, history.verdict), tell_unread(common, read.problems))
 
 
-def notes_of(common: Common, history: History) -> SourceNotes:
+def notes_of(common: Common, history: History | None) -> SourceNotes:
     """Return the notes on the source of a call."""
     from unspool.sources.written_notes import SourceNotes  # loaded by the commands that list or write notes
 
@@ -117,6 +118,23 @@ def found_notes(common: Common, history: History) -> tuple[SourceNotes, tuple[Pl
     if not common.quiet:
         tell_unread(common, read.problems)
     return notes, tuple(placed(read.notes, history))
+
+
+def copy_beside(common: Common, history: History | None, out: Path) -> None:
+    """Write the notes on the source of a call beside a new history that was made of it, and say so.
+
+    Args:
+        common: the call.
+        history: the source as it was opened; None where it cannot be.
+        out: the new history.
+    """
+    notes = notes_of(common, history)
+    read = notes.read()
+    if not common.quiet:
+        tell_unread(common, read.problems)
+    if read.notes:
+        place = notes.copy_to(str(out))
+        _say(common, f"{format_units.count(len(read.notes), 'note')} written to {place}")
 
 
 Noted = Mapping[int, Sequence["PlacedNote"]]

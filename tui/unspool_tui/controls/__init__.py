@@ -38,6 +38,7 @@ CONTROLS: Final = Controls(
     begun=_begun,
     is_read=_is_read,
     grown=search.extend_rows,
+    beat=results.read_notes_again,
     edit=app.edit,
     clicked=navigation.click,
     word_clicked=navigation.word_clicked,

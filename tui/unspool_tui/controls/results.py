@@ -235,6 +235,12 @@ def read_notes(main: HistoryScreen) -> None:
     _ask(main, desk_of(main).read)
 
 
+def read_notes_again(main: HistoryScreen) -> None:
+    """Show what somebody else has written meanwhile."""
+    if main.notes is not None and not main.worker.owes(QuestionKind.NOTES):
+        _ask(main, main.notes.read_again)
+
+
 def desk_of(main: HistoryScreen) -> NoteDesk:
     """Return what reads and writes the notes of a screen, made when it is first asked for."""
     if main.notes is None:
@@ -248,10 +254,10 @@ def _tab_of(main: HistoryScreen) -> Tab | None:
     return next((tab for tab in main.unspool_app.tabs.all if tab.history is main.scene.history), None)
 
 
-def _ask(main: HistoryScreen, work: Callable[[], NotesShown], then: Callable[[], None] | None = None) -> None:
+def _ask(main: HistoryScreen, work: Callable[[], NotesShown | None], then: Callable[[], None] | None = None) -> None:
     def take(reply: Reply) -> None:
-        if reply.error is not None:
-            # Told by the screen already.
+        if reply.error is not None or reply.value is None:
+            # Told by the screen already; or nothing has changed.
             return
         _take(main, reply.value)
         if then is not None:

@@ -139,10 +139,31 @@ def value_line(told: ValueAnswer, width: int, glyphs: Glyphs) -> Row:
     else:
         value.append((crop(told.value, room, glyphs.ellipsis), "strong"))
     wanted = min(spans_width(tuple(value)), max(_LEAST_VALUE, width // 2))
-    for right in _stories(origin, told.head, glyphs):
-        if spans_width(right) + wanted + 3 <= width:
-            return Row(tuple(value), (*right, (" ", "text")))
-    return Row(tuple(value))
+    return Row(tuple(value), _fitting(_stories(origin, told.head, glyphs), width - wanted - 3))
+
+
+def _fitting(told: Sequence[Spans], room: int) -> Spans:
+    """Return the first of several wordings that there is room for, with a blank behind it."""
+    right = next((spans for spans in told if spans and spans_width(spans) <= room), ())
+    return (*right, (" ", "text")) if right else ()
+
+
+def _removals(origin: Origin, glyphs: Glyphs) -> list[Spans]:
+    """Return who removed a value at several lengths, the longest first."""
+    if origin.seq is None:
+        return []
+    seq: Span = (f"removed #{origin.seq:,}", "accent")
+    return [(seq, *_why(origin, glyphs), *_place(origin, glyphs)), (seq, *_place(origin, glyphs)), (seq,)]
+
+
+def _place(origin: Origin, glyphs: Glyphs) -> Spans:
+    if origin.caller is None:
+        return ()
+    return (f" {glyphs.delta} ", "faint"), (file_and_line(origin.caller), "place")
+
+
+def _why(origin: Origin, glyphs: Glyphs) -> Spans:
+    return ((f" {crop(on_grid(origin.action[:200]), 40, glyphs.ellipsis)}", "text"),) if origin.action else ()
 
 
 def _stories(origin: Origin, head: int, glyphs: Glyphs) -> list[Spans]:
@@ -162,10 +183,7 @@ def _stories(origin: Origin, head: int, glyphs: Glyphs) -> list[Spans]:
         short = f"was #{origin.earlier[0]:,}" if origin.earlier else "set here"
         return [((was, "dim"), *later, *bars), ((was, "dim"), *later), ((short, "dim"), *later), ((short, "dim"),)]
     seq: Span = (f"set #{origin.seq:,}", "accent")
-    place: Spans = (
-        () if origin.caller is None else ((f" {glyphs.delta} ", "faint"), (file_and_line(origin.caller), "place"))
-    )
-    why: Spans = ((f" {crop(on_grid(origin.action[:200]), 40, glyphs.ellipsis)}", "text"),) if origin.action else ()
+    place, why = _place(origin, glyphs), _why(origin, glyphs)
     return [
         (seq, *why, *place, *later, *bars),
         (seq, *why, *place, *later),
@@ -220,7 +238,8 @@ class AnswerStrip:
         if value is MISSING:
             gone = detail.largest is not None and detail.largest.address == address
             said = "is deleted here" if gone else f"is not there at #{detail.request.head:,}"
-            return Row(((f" {cut_front(path, max(8, width // 2))}  ", "key"), (said, "dim")))
+            left: Spans = ((f" {cut_front(path, max(8, width // 2))}  ", "key"), (said, "dim"))
+            return Row(left, _fitting(_removals(origin, self._glyphs), width - spans_width(left) - 2))
         if container_of(value) is not None:
             # Two beginnings of a list or an object tell nothing of what changed inside.
             origin = replace(origin, before="")

@@ -53,7 +53,7 @@ from unspool_tui.rendering.line import BLANK, PaneFrame, Row, Spans, on_grid
 from unspool_tui.screens.exporting import check_target, target
 from unspool_tui.screens.follower import LEAST_WAIT, after
 from unspool_tui.screens.modal import Prompt
-from unspool_tui.screens.page import Page
+from unspool_tui.screens.page import Page, Tell
 from unspool_tui.view import moves
 from unspool_tui.view.model import SearchState
 from unspool_tui.widgets.lines import LinesView
@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from unspool.query.chain_table import ChainTable
     from unspool.query.doctor.chains import ChainRow
     from unspool.query.doctor.diagnosis import Diagnosis, Finding
+    from unspool.query.repair import RepairReport
     from unspool.query.simulator import Alternative
     from unspool_tui.screens.protocols import HistoryScreen
 
@@ -719,7 +720,15 @@ class ChainsScreen(Page):
             except UnspoolError as error:
                 main.flash(str(error), "warning")
                 return
-            self.work(lambda tell: questions.repair_into(history, out, tell, withdrawn), self._repaired)
+            desk = main.notes
+
+            def work(tell: Tell) -> RepairReport:
+                report = questions.repair_into(history, out, tell, withdrawn)
+                if report.complete and desk is not None:
+                    desk.copy_to(out)
+                return report
+
+            self.work(work, self._repaired)
 
         hint = "repair writes a new file with all that is intact; the old one is never changed"
         proposal = f"{Path(history.source_name).stem or 'history'}-repaired.unspool"

@@ -182,6 +182,7 @@ class ExportKind(Struct, frozen=True):
         ending: how its file's name goes on after the name of the source.
         texts: what it writes; None where it is a picture of the screen, which is taken at once.
         needs: what must be selected for it.
+        notes_beside: the notes of people are written beside its file.
     """
 
     key: str
@@ -189,6 +190,7 @@ class ExportKind(Struct, frozen=True):
     ending: str
     texts: Texts | None
     needs: str = ""
+    notes_beside: bool = False
 
 
 def _detail(history: History, view: View) -> Detail:
@@ -255,6 +257,7 @@ def exports() -> list[ExportKind]:
             item.suffix or f".{item.name}.json",
             _whole(item.name),
             "a value" if item.name == _TABLE else "",
+            item.written_notes == "beside",
         )
         for number, item in enumerate(EXPORTS, 1)
     ]
@@ -321,8 +324,12 @@ def _write(main: HistoryScreen, export: ExportKind, path: Path, view: View, pict
     history, told = main.scene.history, f"writing {path.name}"
     size = 0
 
+    desk = main.notes if export.notes_beside else None
+
     def work() -> Iterator[int]:
-        return write_new(path, [picture] if export.texts is None else export.texts(history, view))
+        yield from write_new(path, [picture] if export.texts is None else export.texts(history, view))
+        if desk is not None:
+            desk.copy_to(str(path))
 
     def take(reply: Reply) -> None:
         nonlocal size

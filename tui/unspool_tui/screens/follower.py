@@ -217,6 +217,9 @@ class Followed(Pump, Protocol):
     def is_read(self) -> None:
         """Do what needs all that is there."""
 
+    def beat(self) -> None:
+        """Look at what is kept beside the source, every second."""
+
 
 class SourceFollower:
     """Watches the files of a history and asks it to refresh; also moves the head while playing."""
@@ -317,6 +320,7 @@ class SourceFollower:
         if self._rhythm.overdue(monotonic()) or (self._rhythm.behind(monotonic()) and not self._rhythm.is_looking):
             self.look()
         self._mind_watcher()
+        self._main.beat()
         if self._state() != self._shown:
             self._main.repaint()
 

@@ -228,6 +228,11 @@ class MainScreen(Screen[None]):
             self.worker.ask(QuestionKind.STATS, self.scene.history.stats)
         self._load_controls().is_read(self)
 
+    def beat(self) -> None:
+        """Look at what is kept beside the source, once that was read."""
+        if self.notes is not None:
+            self._load_controls().beat(self)
+
     def grown(self, before: int, total: int) -> None:
         """Let new entries into a filtered list, when the filter lets them through."""
         if self.keep is not None and not self.view.filter.running:

@@ -16,6 +16,7 @@ from unspool_tui.rendering.chain_lines import progress_row
 from unspool_tui.rendering.header import footer
 from unspool_tui.rendering.line import PaneFrame, Row
 from unspool_tui.screens.follower import after
+from unspool_tui.screens.messages import told_as
 from unspool_tui.screens.modal import Modal
 from unspool_tui.view.model import seconds_left
 from unspool_tui.widgets.lines import LinesView
@@ -52,6 +53,8 @@ class Page(Modal[None]):
         self.main_screen = main
         self.cursor = 0
         self._progress: tuple[int, int] | None = None
+        self.failure = ""
+        """Why the last work came to nothing; empty where it did not."""
         self._began = 0.0
 
     def compose(self) -> ComposeResult:
@@ -160,6 +163,7 @@ class Page(Modal[None]):
 
         def take(reply: Reply) -> None:
             self._progress = None
+            self.failure = "" if reply.error is None else told_as(reply.error)
             if reply.error is None:
                 then(reply.value)
             if self.is_current:

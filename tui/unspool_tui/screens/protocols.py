@@ -220,6 +220,7 @@ class Controls(Struct, frozen=True):
         begun: the first paint is done.
         is_read: all of the source that is there was read.
         grown: entries from the first number to before the second are new.
+        beat: a second has passed.
         edit: a line of code shall be opened in the person's editor.
         clicked: a row of a panel was hit, -1 beside the rows; whether it was hit twice.
         word_clicked: something written was hit, in the widget of an id.
@@ -229,6 +230,7 @@ class Controls(Struct, frozen=True):
     begun: Control
     is_read: Control
     grown: Callable[[HistoryScreen, int, int], None]
+    beat: Control
     edit: Callable[[HistoryScreen, SourceLine], None]
     clicked: Callable[[HistoryScreen, Pane, int, bool], None]
     word_clicked: Callable[[HistoryScreen, str, Pointed], None]

@@ -168,8 +168,10 @@ class WhyScreen(Page):
     def told(self, width: int) -> list[Row]:
         """Return how many causes there are, and why they may not be all."""
         if self._found is None:
-            return [Row(((" nothing was found: Escape goes back", "dim"),))]
-        return why_summary(self._found)
+            return [Row(((f" {on_grid(self.failure) or 'nothing was found'}: Escape goes back", "dim"),))]
+        gone = self._found.at != self._head
+        where = f" it does not stand at #{self._head:,}: these are the causes as of #{self._found.at:,}, where it stood last"
+        return [*why_summary(self._found), *((Row(((where, "warning"),)),) if gone else ())]
 
     def letter(self, character: str) -> bool:
         """Ask for the causes of the value under the cursor, as of the entry that wrote it."""
