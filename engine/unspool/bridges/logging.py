@@ -20,6 +20,23 @@ from unspool.recorder.recorder import Recorder
 from unspool.recorder.spans import LogNotes
 
 
+class _NoLock:
+    """Is held by everybody: from Python 3.13 on, a handler has to have something to enter."""
+
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Return at once."""
+        return True
+
+    def release(self) -> None:
+        """Return at once."""
+
+    def __enter__(self) -> bool:
+        return True
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+
 class NoteHandler(logging.Handler):
     """Puts log lines down as notes, each with the line of the app that logged it.
 
@@ -44,7 +61,7 @@ class NoteHandler(logging.Handler):
 
     def createLock(self) -> None:  # noqa: N802 - the name is of the standard library
         """Have none: whoever records looks after threads, and code of the app runs while a note is put down."""
-        self.lock = None
+        self.lock = _NoLock()  # type: ignore[assignment]
 
     def emit(self, record: logging.LogRecord) -> None:
         """Put a line down."""
