@@ -14,7 +14,7 @@ from typing import Any
 from unspool.live.agent.discovery import Discovery
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import Place
-from unspool.live.agent.whereabouts import is_in_loop
+from unspool.live.agent.whereabouts import is_in_loop, running_frames
 from unspool.live.agent.wire import Link
 from unspool.live.agent.writeback import WriteBack
 
@@ -264,10 +264,8 @@ class Control:
 
     def _busy_place(self) -> Place | None:
         """Return where a thread is in the middle of something: below a loop of the project, or what its loop called."""
-        session, me = self._session, _thread.get_ident()
-        for ident, top in list(sys._current_frames().items()):
-            if ident == me:
-                continue
+        session = self._session
+        for top in running_frames():
             own: list[FrameType] = []
             frame: FrameType | None = top
             while frame is not None:

@@ -18,6 +18,7 @@ from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import Shape, Shapes
 from unspool.live.agent.sites import CodeSites, Place
 from unspool.live.agent.tracing import argument_names
+from unspool.live.agent.whereabouts import running_frames
 from unspool.live.agent.wire import mro_of, type_name
 
 _MOST_NAMES = 20
@@ -150,8 +151,8 @@ class Discovery:
         before, self._running = self._running, set()
         if not self._has_events:
             return found
-        for thread, top in list(sys._current_frames().items()):
-            frame: FrameType | None = None if thread == session.where.timer_thread else top
+        for top in running_frames():
+            frame: FrameType | None = top
             while frame is not None:
                 code = frame.f_code
                 sites = session.codes.get(id(code))

@@ -28,6 +28,7 @@ from unspool.live.agent.notes import EXECUTES, Notes
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import PURE, CodeSites, Site
 from unspool.live.agent.tracing import argument_names
+from unspool.live.agent.whereabouts import running_frames
 from unspool.live.agent.wire import short_name
 
 _TOOL_IDS = (3, 4)
@@ -552,7 +553,7 @@ class Monitoring:
 
     def instrument_running(self) -> None:
         """See what functions do that run already, in any thread, and take those of their locals that are watched."""
-        for top in list(sys._current_frames().values()):
+        for top in running_frames():
             frame: FrameType | None = top
             holding: list[tuple[CodeSites, FrameType]] = []
             while frame is not None:

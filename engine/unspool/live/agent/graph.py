@@ -99,6 +99,16 @@ class Graph:
         self.by_oid[state.oid] = state
         self.new_kinds.add(type(root))
 
+    def let_go(self) -> None:
+        """Hold no object of the program any more."""
+        todo = [self.state, *self.by_oid.values(), *self._lost, *self._fresh, *self.unread]
+        for node in todo:
+            todo += self._children(node)
+            node.strong = node.weak = node.keys = node.index = node.twin = node.attrs = None
+            node.held = []
+        self.by_oid.clear()
+        self.readable_growth.clear()
+
     def next_number(self) -> int:
         """Return the number that the next node would have."""
         return next(self._numbers)

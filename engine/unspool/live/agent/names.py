@@ -62,6 +62,10 @@ class Frames:
         self._stack = [pair for pair in self._stack if pair[0] != frame_id]
         return len(self._stack) != before
 
+    def forget(self) -> None:
+        """Forget the locals of all calls."""
+        self._stack.clear()
+
     def values(self) -> dict[str, Any]:
         """Return the locals of the innermost call."""
         return self._stack[-1][1] if self._stack else {}

@@ -668,6 +668,13 @@ class Session(Turns):
         SOURCES.forget()
         self.link.finish()
 
+    def let_go(self) -> None:
+        """Hold nothing of the program: what is left of the agent, its classes and functions, waits for a collection of garbage."""
+        self.graph.let_go()
+        for frames in self.names.frames.values():
+            frames.forget()
+        self.codes.clear()
+
 
 def _stem(file: str) -> str:
     name = file.replace("\\", "/").rpartition("/")[2]

@@ -142,6 +142,8 @@ class Agent:
                 if self._eyes is not None:
                     self._eyes.stop()
                 session.bye(why)
+                if why != "exit":
+                    session.let_go()
             finally:
                 session.leave()
         self.link.close()

@@ -56,10 +56,13 @@ class Tracing:
         threading.settrace(self._on_call)
         sys.settrace(self._on_call)
         frame.f_trace_opcodes = asked
+        # It would hold itself, and all frames that called it.
+        del frame
 
     def stop(self) -> None:
         """See no more events."""
         self._is_over = True
+        self._raising.clear()
         if threading.gettrace() == self._on_call:
             threading.settrace(None)
         if sys.gettrace() == self._on_call:

@@ -186,6 +186,19 @@ class Whereabouts:
         return None
 
 
+def running_frames() -> list[FrameType]:
+    """Return the innermost frame of each thread of the program; of this thread, the one that the agent was called from.
+
+    A frame of the agent that held itself would keep all frames around it, and what is in their variables, until garbage is collected.
+    """
+    found = sys._current_frames()
+    del found[_thread.get_ident()]
+    outer: FrameType | None = sys._getframe().f_back
+    while outer is not None and outer.f_code.co_filename == _AGENT_FILE:
+        outer = outer.f_back
+    return [*found.values(), *(() if outer is None else (outer,))]
+
+
 def is_in_loop(frame: FrameType) -> bool:
     """Whether a frame is within a loop of its code: what it calls there is done again and again."""
     at = frame.f_lasti
