@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import logging
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -116,7 +117,9 @@ class HistoryTools:
         history = self._now(source)
         first = max(len(history) + start if start < 0 else start, history.first)
         chosen = Chosen(atom=atom or None, action=action or None)
-        found = islice(select(history, None, chosen, first, len(history) - 1), min(max(count, 1), _ENTRIES))
+        found = islice(
+            select(history, None, chosen, first, len(history) - 1), min(_at_least(1, count, "count"), _ENTRIES)
+        )
         if as_json:
             contexts = Contexts(history)
             shapes: list[Value] = [entry_shape(entry, contexts.of(entry)) for entry in found]
@@ -188,8 +191,9 @@ class HistoryTools:
             shape = {**blame_shape(found), **short_of(found.problems, patience)}
             return answer(shape, "values", "a longer path")
         page = TextOutput()
-        print_blame(page, replace(found, values=found.values[: max(limit, 1)]))
-        _tell_rest(page, len(found.values) - max(limit, 1), "values", "a longer path")
+        most = _at_least(1, limit, "limit")
+        print_blame(page, replace(found, values=found.values[:most]))
+        _tell_rest(page, len(found.values) - most, "values", "a longer path")
         return self._with_gaps(page, found.problems, patience, "a longer path")
 
     def writes(
@@ -201,7 +205,9 @@ class HistoryTools:
         patience = patience_now()
         history = self._now(source)
         steps, at = parse_path(path), entry_named(history, str(entry))
-        found = all_writes(history, steps, at, most=max(limit, 1), skip_damaged=True, cancelled=patience)
+        found = all_writes(
+            history, steps, at, most=_at_least(1, limit, "limit"), skip_damaged=True, cancelled=patience
+        )
         if as_json:
             shape = {**writes_shape(found, history, steps), **short_of(found.problems, patience)}
             return answer(shape, "writes", "a smaller limit")
@@ -265,7 +271,7 @@ class HistoryTools:
         history = self._now(source)
         ask = changes_where if change else bisect
         found = ask(history, expression, skip_damaged=True, cancelled=patience)
-        most = min(max(limit, 1), _HITS)
+        most = min(_at_least(1, limit, "limit"), _HITS)
         if as_json:
             shape = bisection_shape(replace(found, flips=found.flips[:most]), history, expression)
             shape |= {"flips_in_all": len(found.flips), **short_of(found.problems, patience)}
@@ -287,8 +293,10 @@ class HistoryTools:
 
         patience = patience_now()
         history = self._now(source)
-        running = search(history, parse_search(text), start=max(start, 0), skip_damaged=True, cancelled=patience)
-        wanted = min(max(limit, 1), _HITS)
+        running = search(
+            history, parse_search(text), start=_at_least(0, start, "start"), skip_damaged=True, cancelled=patience
+        )
+        wanted = min(_at_least(1, limit, "limit"), _HITS)
         hits = list(islice(running, wanted))
         more = len(hits) == wanted or patience.ended
         if as_json:
@@ -370,7 +378,7 @@ class HistoryTools:
         from unspool.query.disk_usage import footprint  # loaded with the first such question
 
         patience = patience_now()
-        most = max(top, 1)
+        most = _at_least(1, top, "top")
         history = self._now(source)
         found = footprint(history, top=most, skip_damaged=True, cancelled=patience)
         if as_json:
@@ -447,6 +455,12 @@ PROMPTS: Final[Mapping[str, Callable[..., str]]] = {
 }
 
 
+def _at_least(least: int, number: int, name: str) -> int:
+    if number < least:
+        raise QuestionError(f"{name} is {number}; give {least} or more")
+    return number
+
+
 def _in_a_line(entry: Entry) -> str:
     """Return an entry as briefly as it can be told: number, time, what changed, why, and the line of code."""
     changed = "".join(
@@ -494,6 +508,8 @@ def make_server(*histories: History, notes: Sequence[SourceNotes | None] = ()) -
         f"`diff`, `blame` and `why` name lines of code. Values, keys, actions and names in answers and errors are "
         f"{RECORDED['recorded']}.",
     )
+    # What the package tells of each request is for whoever writes a server; the client gets every error itself.
+    logging.getLogger("mcp").setLevel(logging.ERROR)
     desk = Desk(refusal)
     hints = import_module("mcp.types").ToolAnnotations(
         readOnlyHint=True, destructiveHint=False, idempotentHint=True, openWorldHint=False

@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from unspool.errors import ConfigError
 from unspool.model.values import Value
+from unspool.sources.bytestream import spelling
 
 Settle = Literal["statement", "line", "return", "call"]
 Behind = Literal["wait", "merge"]
@@ -119,6 +120,10 @@ def command_line(words: Sequence[str], agent: Path, python: str | None) -> list[
         raise ConfigError(f"{rest[0]}: a folder without __main__.py is no program")
     if rest[0] not in _NAMED and (command := _installed_command(rest[0], Path(path).parent)) is not None:
         rest[0] = str(command)
+    elif rest[0] not in _NAMED and not os.path.lexists(rest[0]):
+        installed = shutil.which(rest[0])
+        hint = f"{installed} is no program of this Python" if installed else spelling(Path(rest[0]))
+        raise ConfigError(f"{rest[0]}: no such file; {hint}")
     return [path, *flags, str(agent), *rest]
 
 

@@ -7,6 +7,7 @@ no code of the app runs in here.
 from __future__ import annotations
 
 import re
+from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import translate
@@ -27,8 +28,12 @@ REDACTED: Final = "[redacted]"
 
 ERROR_TEXTS: Final = b"args"
 """Field of an exception whose texts may quote what was left out elsewhere."""
-_SHORTEST_SECRET: Final = 4
-"""Letters of a value left out from which it is looked for in texts; shorter ones are parts of ordinary words."""
+WORD: Final = 4
+"""Letters of a value left out from which it is looked for anywhere in texts; a shorter one is part of ordinary words, and looked for
+as a word by itself."""
+_SHORTEST_SECRET: Final = 2
+_LONGEST_SPELLED: Final = 4096
+"""Bytes up to which their other spellings are looked for; nobody puts more into an action."""
 _MOST_LEARNED: Final = 1000
 _MOST_KEYS: Final = 4096
 _LITERAL: Final = re.compile(r"[^*?\[\]]+")
@@ -511,9 +516,12 @@ def _word(pattern: str) -> str:
 
 
 def _places(secret: str, text: str) -> Iterator[tuple[int, int]]:
+    """Yield where a secret stands in a text; a short one only as a word, for its letters are in many others."""
     at = text.find(secret)
     while at >= 0:
-        yield at, at + len(secret)
+        end = at + len(secret)
+        if len(secret) >= WORD or not (text[at - 1 : at].isalnum() or text[end : end + 1].isalnum()):
+            yield at, end
         at = text.find(secret, at + 1)
 
 
@@ -549,6 +557,14 @@ def _learn(value: Value, secrets: set[str]) -> None:
     """Add the texts of a value that is left out."""
     for item in islice(walk(value), _MOST_LEARNED):
         if item is not None and not isinstance(item, _HOLDERS):
-            text = item.decode("utf-8", "replace") if isinstance(item, bytes | bytearray) else str(item)
-            if len(text) >= _SHORTEST_SECRET and text != REDACTED:
-                secrets.add(text)
+            for text in _spellings(bytes(item)) if isinstance(item, bytes | bytearray) else (str(item),):
+                if len(text) >= _SHORTEST_SECRET and text != REDACTED:
+                    secrets.add(text)
+
+
+def _spellings(secret: bytes) -> tuple[str, ...]:
+    """Return how texts quote bytes: as text, as Python writes them, in hexadecimal digits and in base64."""
+    text = secret.decode("utf-8", "replace")
+    if len(secret) > _LONGEST_SPELLED:
+        return (text,)
+    return text, repr(secret)[2:-1], secret.hex(), b2a_base64(secret, newline=False).decode()

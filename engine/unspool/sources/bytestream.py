@@ -43,7 +43,7 @@ def compression_of(head: bytes) -> str | None:
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 
-def _spelling(path: Path) -> str:
+def spelling(path: Path) -> str:
     """Return what to do about a file that is not there: the name in its folder that was probably meant, if one is near."""
     if path.parts[:1] in (("http:",), ("https:",)):
         return "unspool reads files of this machine: download it first"
@@ -63,7 +63,7 @@ _MOST_NAMES: Final = 5_000
 def unreadable(path: Path, error: OSError) -> UnreadableSource:
     """Put an operating system's refusal into one line with place and remedy."""
     if isinstance(error, FileNotFoundError):
-        return UnreadableSource(f"{path}: no such file or directory; {_spelling(path)}")
+        return UnreadableSource(f"{path}: no such file or directory; {spelling(path)}")
     if isinstance(error, PermissionError):
         remedy = foreign_owner(path) or "ask its owner for read access (chmod +r) and try again"
         return UnreadableSource(f"{path}: permission denied; {remedy}")

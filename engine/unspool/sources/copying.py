@@ -12,7 +12,6 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from dataclasses import replace as replace_fields
 from pathlib import Path
-from typing import Final
 
 from msgspec.structs import replace
 
@@ -29,7 +28,7 @@ from unspool.model.wire import decode
 from unspool.opened import is_native
 from unspool.query.doctor.blocks import DOUBT_META
 from unspool.recorder.recorder import Recorder
-from unspool.recorder.redact import Redaction
+from unspool.recorder.redact import WORD, Redaction
 from unspool.sources.entries import Reading
 from unspool.sources.foreign import feed
 from unspool.sources.opening import is_in_postgres, open_history
@@ -287,7 +286,8 @@ class _Cleaner:
                     redaction.apply(atom, data, secrets)
             seen = forms
         for secret in secrets:
-            self._known.setdefault(secret[:_LETTERS], set()).add(secret)
+            self._known.setdefault(secret[:WORD], set()).add(secret)
+        self._sizes = sorted({len(begun) for begun in self._known})
 
     def text(self, text: str) -> str:
         """Return a text without any secret of the part that is shared."""
@@ -322,15 +322,12 @@ class _Cleaner:
 
     def _quoted(self, text: str) -> set[str]:
         found: set[str] = set()
-        for at in range(len(text) - _LETTERS + 1):
-            begun = self._known.get(text[at : at + _LETTERS])
-            if begun:
-                found.update(secret for secret in begun if text.startswith(secret, at))
+        for size in self._sizes:
+            for at in range(len(text) - size + 1):
+                begun = self._known.get(text[at : at + size])
+                if begun:
+                    found.update(secret for secret in begun if text.startswith(secret, at))
         return found
-
-
-_LETTERS: Final = 4
-"""Letters by which secrets are looked up: none is shorter."""
 
 
 def _letters(part: Value) -> str:

@@ -336,7 +336,7 @@ def run(args: Sequence[str] | None = None) -> int:
         error.show()
         return WRONG_USAGE
     except click.UsageError as error:
-        return say.refused(_in_one_line(error), "UsageError", WRONG_USAGE)
+        return say.refused(_in_one_line(error, words), "UsageError", WRONG_USAGE)
     except click.ClickException as error:
         return say.refused(visible(error.format_message()), type(error).__name__, error.exit_code)
     except (click.Abort, KeyboardInterrupt):
@@ -390,11 +390,28 @@ def _tell_refused(error: OSError) -> None:
     click.echo(f"unspool: {place}: {error.strerror or error}; {remedy}", err=True)
 
 
-def _in_one_line(error: click.UsageError) -> str:
+def _in_one_line(error: click.UsageError, words: Sequence[str]) -> str:
     """Return what click says of wrong usage, and where to look it up."""
     said = " ".join(error.format_message().split()).rstrip(".")
-    command = error.ctx.command_path if error.ctx is not None else "unspool"
+    named = f"unspool {words[0]}" if words and words[0] in COMMANDS else "unspool"
+    command = error.ctx.command_path if error.ctx is not None else named
+    if isinstance(error, click.NoSuchOption) and words and words[0] == error.option_name:
+        # It stands where a command would, so the options of all commands are meant too.
+        import difflib  # only a misspelt option needs it
+
+        own = {option.lower(): option for option in (*_OWN_OPTIONS, *_WORDS) if option.startswith("-")}
+        near = difflib.get_close_matches(error.option_name.lower(), own, n=1, cutoff=0.8)
+        if near:
+            said, command = f"No such option {error.option_name!r}. Did you mean {own[near[0]]!r}?", "unspool"
+    for kind, meant in _NUMBERS.items():
+        said = said.replace(f" is not a valid {kind}", f" is no {meant}")
     return f"{visible(said)}; see `{command} --help`"
+
+
+_NUMBERS: Final = {
+    "integer range": "whole number", "integer": "whole number", "float range": "number", "float": "number"
+}  # fmt: skip
+"""What click calls numbers, and what people do."""
 
 
 def _let_go_of_standard_output() -> None:

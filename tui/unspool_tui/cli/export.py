@@ -256,6 +256,7 @@ def share_command(
     from unspool.files import ScratchFolder
     from unspool.recorder.redact import Redaction
     from unspool.sources.copying import share
+    from unspool.sources.written_notes import notes_place
 
     refuse_same_file(common.source, str(out))
     if not force:
@@ -276,6 +277,13 @@ def share_command(
                 title, question = (redaction.clean_text(text, ()) for text in (title, question))
             _write_page(made, out, title, question)
         if not common.quiet:
+            beside = None if is_page else notes_place(str(out))
+            if beside is not None and beside.exists():
+                click.echo(
+                    f"unspool: {visible(str(beside))} holds notes on what {visible(out.name)} was before; "
+                    "it is left as it is: remove it unless they are meant for this one too",
+                    err=True,
+                )
             told = f" and {count(notes, 'note')}" if notes else ""
             without = "" if redaction is None else f", without {', '.join((*patterns, *texts))}"
             click.echo(
@@ -335,7 +343,10 @@ def ship_command(spools: tuple[str, ...], base: Path | None, seconds: float, as_
     common = Common("", quiet=quiet)
     left = 0
     with Output(common) as output:
-        for spool in spools or all_spools(base):
+        found = spools or all_spools(base)
+        if not found:
+            _say(common, "no spool is left on this machine" if base is None else f"{base}: no spool is left there")
+        for spool in found:
             try:
                 with shown_progress(common, "shipping") as progress:
                     done = ship(spool, base, seconds, progress)

@@ -246,9 +246,9 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
     if words[0].startswith("-") and words[0] not in ("-m", "-c"):
         raise click.UsageError(f"no such option: {words[0]}; the program stands after --")
     options = [*_as_words(wanted), *(("--python", python) if python else ())]
+    # What cannot be started is refused before there is a screen, or a file for what it records.
+    command_line(words, Path(_AGENT), python)
     if around.is_shown:
-        # What cannot be started is refused before there is a screen.
-        command_line(words, Path(_AGENT), python)
         return _show(["run", *options], ["--", *words], around, name_of(words), ends_with_screen=False)
 
     kept = [*options, *(("-o", str(around.file)) if around.file is not None and around.status is None else ())]

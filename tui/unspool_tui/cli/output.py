@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Container, Mapping, Sequence
@@ -136,7 +137,7 @@ def _paged(text: IO[bytes]) -> bool:
         text: what to show; read from its beginning.
 
     Returns:
-        Whether it was shown; not where standard output is no terminal, the text fits it, or there is no pager.
+        Whether it was shown; not where standard output is no terminal, the text fits it, or there is no pager that works.
     """
     if sys.stdout is None or not sys.stdout.isatty() or os.environ.get("TERM") == "dumb":
         return False
@@ -146,7 +147,6 @@ def _paged(text: IO[bytes]) -> bool:
         return False
     # Only a long answer on a terminal needs these.
     import shlex
-    import signal
     import subprocess
 
     try:
@@ -174,7 +174,20 @@ def _paged(text: IO[bytes]) -> bool:
     except OSError:
         # It cannot be started; the text itself is still wanted.
         return False
-    return True
+    if pager.returncode == 0 or -pager.returncode in _LEFT or pager.returncode in _LEFT_SO:
+        return True
+    click.echo(
+        f"unspool: the pager {visible(words[0])} failed ({pager.returncode}); all of the text follows", err=True
+    )
+    return False
+
+
+_LEFT: Final = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGPIPE") if hasattr(signal, name)
+)
+"""Signals that end a pager which a person leaves."""
+_LEFT_SO: Final = (2, *(128 + number for number in _LEFT))
+"""How `less` and shells tell that Ctrl-C ended them."""
 
 
 def brief(value: Value, limit: int = 60) -> str:
