@@ -70,3 +70,10 @@ def test_ctrl_c_belongs_to_the_pager(lines: Path, tmp_path: Path) -> None:
         os.killpg(terminal.process.pid, signal.SIGINT)
         assert terminal.wait() == 0
         assert "taken" in terminal.screen.text
+
+
+@pytest.mark.parametrize("pager", ["false", "sh -c 'exit 127'"])
+def test_a_pager_that_fails_leaves_the_text_to_be_printed(lines: Path, pager: str) -> None:
+    with unspool("log", str(lines), env={"UNSPOOL_PAGER": pager}) as terminal:
+        assert terminal.wait() == 0
+        assert "199" in terminal.screen.text

@@ -182,18 +182,20 @@ class HistoryTools:
         """Tell for each value at and below a path which entry last set it: when, by which action and line of code."""
         from unspool.query.blame import blame  # loaded with the first such question
 
-        patience = patience_now()
+        patience, most = patience_now(), _at_least(1, limit, "limit")
         history = self._now(source)
         found = blame(
             history, entry_named(history, str(entry)), parse_path(path), skip_damaged=True, cancelled=patience
         )
+        left = len(found.values) - most
+        found = replace(found, values=found.values[:most])
         if as_json:
-            shape = {**blame_shape(found), **short_of(found.problems, patience)}
+            more = {"more": left} if left > 0 else {}
+            shape = {**blame_shape(found), **more, **short_of(found.problems, patience)}
             return answer(shape, "values", "a longer path")
         page = TextOutput()
-        most = _at_least(1, limit, "limit")
-        print_blame(page, replace(found, values=found.values[:most]))
-        _tell_rest(page, len(found.values) - most, "values", "a longer path")
+        print_blame(page, found)
+        _tell_rest(page, left, "values", "a longer path")
         return self._with_gaps(page, found.problems, patience, "a longer path")
 
     def writes(

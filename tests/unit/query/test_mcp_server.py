@@ -16,7 +16,7 @@ from question_histories import damaged_shop
 
 from support.recording import record_shop
 from unspool import Recorder
-from unspool.errors import MissingExtra
+from unspool.errors import MissingExtra, QuestionError
 from unspool.history import History
 from unspool.model import limits
 from unspool.model.limits import Limits
@@ -333,3 +333,19 @@ def test_notes_are_listed_as_what_they_are_and_never_blamed(tmp_path: Path) -> N
         assert json.loads(tools["show"](entry=1, as_json=True))["state"] == {"a": 1}
         assert json.loads(tools["blame"](path="a", entry=1, as_json=True))["values"][0]["seq"] == 0
         assert json.loads(tools["diff"](a=0, b=1, as_json=True))["changes"] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("list", {"count": -5}),
+        ("list", {"count": 0}),
+        ("blame", {"path": "stock", "limit": 0}),
+        ("search", {"text": "tea", "limit": -1}),
+        ("search", {"text": "tea", "start": -1}),
+        ("bytes", {"top": 0}),
+    ],
+)
+def test_numbers_that_mean_nothing_are_refused(tools: Any, name: str, given: dict[str, Any]) -> None:
+    with pytest.raises(QuestionError, match=r"is -?\d; give \d or more"):
+        tools[name](**given)

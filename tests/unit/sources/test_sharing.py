@@ -207,3 +207,37 @@ def test_an_entry_that_followed_a_dropped_one_is_doubted_when_it_is_shared(tmp_p
         for seq in orphans:
             assert part.state(seq) == {"n": seq}
             assert "followed an entry that was dropped" in str(dict(part[seq].meta))
+
+
+@pytest.mark.parametrize(
+    ("secret", "quoted"),
+    [
+        ("x7", "card x7, and so on"),
+        (739, "code 739."),
+        (b"\xff\x00key", "sent b'\\xff\\x00key'"),
+        (b"\xff\x00key", "sent ff006b6579"),
+        (b"\xff\x00key", "sent /wBrZXk="),
+    ],
+)
+def test_short_values_and_bytes_are_not_quoted_either(tmp_path: Path, secret: object, quoted: str) -> None:
+    with Recorder(tmp_path / "app.unspool") as recorder:
+        recorder.record({"user": {"pin": secret, "n": 1}}, action="begin")
+        recorder.record({"user": {"pin": secret, "n": 2}}, action=quoted)
+        recorder.record({"user": {"pin": secret, "n": 3}}, action="17390 is no word of x72")
+    out = tmp_path / "out.unspool"
+    assert run(["share", str(tmp_path / "app.unspool"), str(out), "--redact", "pin", "--quiet"]) == 0
+    with open_history(out) as history:
+        before, found, after = history[1].action.partition("[redacted]")
+        assert found
+        assert quoted.startswith(before)
+        assert quoted.endswith(after)
+        assert history[2].action == "17390 is no word of x72"
+
+
+def test_notes_on_the_file_that_was_there_are_told_of(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "states.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
+    out = tmp_path / "out.unspool"
+    assert run(["share", str(tmp_path / "states.jsonl"), str(out), "--quiet"]) == 0
+    assert run(["note", str(out), "1", "mine", "--quiet"]) == 0
+    assert run(["share", str(tmp_path / "states.jsonl"), str(out), "--force"]) == 0
+    assert "out.unspool-notes holds notes on what out.unspool was before" in capfd.readouterr().err
