@@ -120,11 +120,23 @@ def command_line(words: Sequence[str], agent: Path, python: str | None) -> list[
         raise ConfigError(f"{rest[0]}: a folder without __main__.py is no program")
     if rest[0] not in _NAMED and (command := _installed_command(rest[0], Path(path).parent)) is not None:
         rest[0] = str(command)
-    elif rest[0] not in _NAMED and not os.path.lexists(rest[0]):
-        installed = shutil.which(rest[0])
-        hint = f"{installed} is no program of this Python" if installed else spelling(Path(rest[0]))
-        raise ConfigError(f"{rest[0]}: no such file; {hint}")
     return [path, *flags, str(agent), *rest]
+
+
+def require_program(words: Sequence[str], python: str | None) -> None:
+    """Refuse a command whose program cannot be started, before anything is made for it.
+
+    Raises:
+        ConfigError: as `command_line`, and where the script is not there.
+    """
+    agent = Path("agent.py")
+    command = command_line(words, agent, python)
+    script = command[command.index(str(agent)) + 1]
+    if script in _NAMED or os.path.lexists(script):
+        return
+    installed = shutil.which(script)
+    hint = f"{installed} is no program of this Python" if installed else spelling(Path(script))
+    raise ConfigError(f"{script}: no such file; {hint}")
 
 
 def _installed_command(name: str, folder: Path) -> Path | None:

@@ -24,7 +24,16 @@ from unspool.errors import ConfigError, UnspoolError
 from unspool.live import agent_source, attach_text
 from unspool.live.attach import Attachment
 from unspool.live.host import Host, ProgramListener, WatchableObject
-from unspool.live.launch import Wanted, code_of, command_line, folder_of, name_of, signals_passed_on, start
+from unspool.live.launch import (
+    Wanted,
+    code_of,
+    command_line,
+    folder_of,
+    name_of,
+    require_program,
+    signals_passed_on,
+    start,
+)
 from unspool.live.processes import Process, processes
 from unspool.live.sampling import py_spy
 from unspool.live.sampling import sample as take_samples
@@ -247,7 +256,7 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
         raise click.UsageError(f"no such option: {words[0]}; the program stands after --")
     options = [*_as_words(wanted), *(("--python", python) if python else ())]
     # What cannot be started is refused before there is a screen, or a file for what it records.
-    command_line(words, Path(_AGENT), python)
+    require_program(words, python)
     if around.is_shown:
         return _show(["run", *options], ["--", *words], around, name_of(words), ends_with_screen=False)
 
