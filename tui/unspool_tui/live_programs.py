@@ -108,9 +108,14 @@ def live_programs(before: Iterable[LiveProgram] = ()) -> list[LiveProgram]:
             refusal=process.refusal,
         )
         for process in processes()
-        if process.pid not in taken
+        if process.pid not in taken and not _is_own(process.command)
     ]
     return [*recorded, *sorted(others, key=lambda program: bool(program.refusal))]
+
+
+def _is_own(command: str) -> bool:
+    """Whether a command line is of unspool's own, such as the recorder of its demo: nobody looks for faults in those here."""
+    return "-m unspool_tui" in command
 
 
 def _health(instance: Instance) -> str:

@@ -102,6 +102,8 @@ async def test_six_keys_reach_an_atom_among_5000(tmp_path: Path) -> None:
 async def test_two_keys_lead_from_a_wrong_total_to_the_line_that_did_it(demo: Path, size: tuple[int, int]) -> None:
     async with drive(make_app(open_file(demo)), size) as driver:
         await driver.press("K")
+        (found,) = (line for line in driver.text().split("\n") if "dana.tota" in line)
+        assert "demo_bug.py:19" in found
         await driver.press("enter")
         assert "demo_bug.py:19" in driver.text()
 

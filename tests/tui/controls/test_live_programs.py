@@ -15,7 +15,7 @@ from support.waiting import wait_until
 from unspool import Recorder
 from unspool.control import ControlServer, Instance, Request
 from unspool.live.inject import NotInjected
-from unspool.live.processes import check
+from unspool.live.processes import Process, check
 from unspool_tui import live_programs
 from unspool_tui.live_programs import ATTACHABLE, REFUSED, LiveProgram
 from unspool_tui.permits import Permits
@@ -208,3 +208,21 @@ def test_a_screen_that_is_killed_leaves_the_program(tmp_path: Path, service: sub
     wait_until(lambda: threads_of(service) == 1, "the agent to leave")
     assert service.poll() is None
     assert len(list(tmp_path.glob("*.unspool"))) == 1
+
+
+async def test_the_whole_command_line_of_a_program_is_told_and_commands_of_our_own_are_not_listed(
+    history: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = "/opt/python3.12/bin/python -m shop.service --port 8080 --config /etc/shop/service.toml --log debug"
+    running = [
+        Process(7, "python -m unspool_tui.demo_app --file shop.unspool", "3.12", ""),
+        Process(8, long, "3.12", ""),
+    ]
+    monkeypatch.setattr("unspool.live.processes.processes", lambda: running)
+    monkeypatch.setattr("unspool_tui.live_programs.served_recordings", lambda _: [])
+    async with drive(make_app(open_file(history)), (80, 24)) as driver:
+        await driver.press("A")
+        await driver.until(lambda: "/opt/python3.12" in driver.text())
+        said = " ".join(" ".join(line.split()) for line in driver.text().split("\n")[:4])
+        assert long in said
+        assert "demo_app" not in driver.text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from hostile_texts import assert_harmless, texts, widths
 from hypothesis import given
 from hypothesis import strategies as st
+from shop_files import record, shop_states
 from textual import events
 from tui_driver import Driver, drive, make_app, open_file
 
@@ -19,7 +21,7 @@ from unspool.history.history import History
 from unspool.store.memory import MemoryStore
 from unspool_tui.panes.lanes import LaneBook, is_error
 from unspool_tui.panes.scene import full_ledger
-from unspool_tui.rendering.line import ASCII, UNICODE, on_grid
+from unspool_tui.rendering.line import ASCII, UNICODE, Glyphs, on_grid
 from unspool_tui.rendering.timeline_lines import ground_of, lane_label, lane_line, with_words
 from unspool_tui.view.axis import (
     NOTES,
@@ -274,3 +276,35 @@ async def test_lanes_that_cannot_be_worked_out_are_given_up_and_told_once(
         assert "no space left" in driver.line(-1)
         await driver.press(".", ".")
         assert (len(asked), driver.view.head) == (1, 52)
+
+
+@pytest.mark.parametrize("glyphs", [UNICODE, ASCII])
+def test_a_lane_of_which_nothing_is_known_yet_says_so(glyphs: Glyphs) -> None:
+    axis, lane = entry_axis(0, 40, 20), atom_lane("cart")
+    nothing = lane_line(axis, LaneRow(lane, [None] * axis.cells), glyphs)
+    assert "".join(text for text, _ in nothing.spans) == f"reading{glyphs.ellipsis}"
+    some = lane_line(axis, LaneRow(lane, [CellFigures(2, 1), *[None] * (axis.cells - 1)]), glyphs)
+    assert "reading" not in "".join(text for text, _ in some.spans)
+    none = lane_line(axis, LaneRow(lane, [CellFigures(0)] * axis.cells), glyphs)
+    assert "reading" not in "".join(text for text, _ in none.spans)
+
+
+async def test_while_it_is_not_known_which_lanes_there_are_their_room_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("unspool_tui.panes.lanes.RANKED_AT_ONCE", 0)
+    gate = threading.Event()
+    work_out = LaneBook.work_out
+
+    def held(*asked: Any) -> Any:
+        assert gate.wait(30)
+        return work_out(*asked)
+
+    monkeypatch.setattr(LaneBook, "work_out", held)
+    path = record(tmp_path / "shop.unspool", shop_states(60))
+    async with drive(make_app(open_file(path)), settles=False) as driver:
+        await driver.until(lambda: "chain" in driver.text() and "reading…" in driver.line(4))
+        gate.set()
+        await driver.settle()
+        assert "reading" not in driver.text()
+        assert driver.line(4).lstrip().startswith("requests")

@@ -65,6 +65,8 @@ def test_costs_take_the_room_that_is_left_and_say_what_they_are(width: int, said
     assert "reading" in shown(View(total=747, head=746), "shop.unspool", None, width)
 
 
-def test_a_file_that_saves_nothing_says_so() -> None:
-    assert "1.2x larger  chain 0" in shown(View(total=2, head=1), "new.jsonl", Cost(Sizes(12, 11, 10), 0), 100)
+def test_a_file_of_a_few_small_states_is_held_beside_them_and_called_no_larger() -> None:
+    line = shown(View(total=2, head=1), "new.jsonl", Cost(Sizes(12, 11, 10), 0), 100)
+    assert "12 B on disk  10 B of states  chain 0" in line
+    assert "1.2x larger" in shown(View(total=2, head=1), "new.jsonl", Cost(Sizes(0, 12, 10), 0), 100)
     assert "x" not in shown(View(total=2, head=1), "new.json", Cost(Sizes(12, 11, 10), 0), 64)[20:]

@@ -12,8 +12,10 @@ from tui_driver import drive, make_app, open_file
 
 from support.exhausting import no_inotify_instances_here
 from support.keys import press_keys
+from unspool.history.verdict import Problem
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
+from unspool_tui.screens.main import _told
 from unspool_tui.view.model import Pane
 from unspool_tui.worker import QuestionKind
 
@@ -275,3 +277,26 @@ async def test_a_recording_that_is_cut_short_is_not_called_live_and_is_again_whe
         with path.open("r+b") as file:
             file.write(whole)
         await driver.until(lambda: "LIVE follow" in driver.line(0))
+
+
+async def test_the_size_on_disk_is_right_after_the_recorder_has_closed(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        _record(recorder, 0)
+        async with drive(make_app(open_file(path))) as driver:
+            scene = driver.app.main.scene
+            for number in range(1, 200):
+                _record(recorder, number)
+            await driver.until(lambda: driver.view.total == 200)
+            recorder.close()
+            # Weighed a second after the last look at the latest, though nothing is written any more.
+            await driver.until(lambda: scene.sizes().on_disk == scene.history.file_bytes())
+            assert (
+                not path.with_name("live.unspool-wal").exists()
+                or path.with_name("live.unspool-wal").stat().st_size == 0
+            )
+
+
+def test_a_problem_that_names_its_file_itself_is_not_told_with_the_name_twice() -> None:
+    assert _told(Problem("/tmp/live.unspool", "live.unspool-wal: cut short")) == "live.unspool-wal: cut short"
+    assert _told(Problem("/tmp/live.unspool", "block 4 is damaged")) == "/tmp/live.unspool: block 4 is damaged"

@@ -220,10 +220,8 @@ def _finding(found: CheckFinding) -> ResultRow:
     with suppress(UnspoolError):
         # The path of a finding may be a pattern, which stands nowhere.
         address = parse_path(found.path) if found.path else ()
-    # The line in front: it is what is looked for, and a narrow list drops the end.
     place = "" if found.caller is None else file_and_line(found.caller)
-    who = "  ".join(part for part in (place, found.action) if part)
-    return ResultRow(found.seq, address, found.severity, "", f"{found.checker}: {found.message}", who)
+    return ResultRow(found.seq, address, found.severity, "", f"{found.checker}: {found.message}", found.action, place)
 
 
 _NEW_LINE: Final = "⏎"

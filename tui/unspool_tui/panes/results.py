@@ -153,16 +153,19 @@ class ResultsPane:
         return [*said, (on_grid(after), "new" if before else "strong")]
 
     def _who_and_when(self, result: ResultRow, view: View, columns: EntryColumns, width: int, room: int) -> Spans:
-        """Return the action and the clock; where there is little room, as much of the action as the value leaves."""
+        """Return line, action and clock; where there is little room, the line alone, else of the action what the value leaves."""
         when, roomy = "", width >= _ROOM_FOR_WHO
+        place: Spans = ((f"  {on_grid(result.place)}", "place"),) if result.place else ()
+        if place and not roomy:
+            return (*place, (" ", "text"))
         if knows(columns, result.seq):
             time = columns.timestamp_ns[result.seq]
             days = goes_over_days(view, columns)
             when = format_units.day_and_clock(time, self._zone) if days else format_units.clock(time, self._zone)
             when = when if roomy else when.partition(".")[0][-8:]
         who = on_grid((self._book.action(result.seq) if result.who is None else result.who)[:200])
-        room = max(width // 3 if roomy else 0, room - len(when) - 5)
-        return ((f"  {crop(who, room)}  " if room >= _LEAST_OF_WHO else "  ", "dim"), (f"{when} ", "faint"))
+        room = max(width // 3 if roomy else 0, room - len(when) - 5) - spans_width(place)
+        return (*place, (f"  {crop(who, room)}  " if room >= _LEAST_OF_WHO else "  ", "dim"), (f"{when} ", "faint"))
 
     def frame(self, view: View) -> PaneFrame:
         """Return the frame: what was asked, how far the looking is, and where the cursor stands."""

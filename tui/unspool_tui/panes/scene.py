@@ -71,6 +71,8 @@ class Scene:
         self.actions = ActionCounts()
         self.changes.identity = history.identity
         self._on_disk, self._weighed = history.file_bytes(), monotonic()
+        self.unweighed = False
+        """The source was looked at since it was weighed; who stops writing makes its files smaller at last."""
         self._rests: Callable[[], bool] = always
         self._may_ask: bool | None = None
         self.book.may_ask = self.lanes.may_ask = self.may_ask
@@ -78,7 +80,8 @@ class Scene:
     def weigh(self) -> None:
         """Find out what the history takes on disk; safe in the worker, and no more often than somebody could read it."""
         now = monotonic()
-        if now - self._weighed >= _WEIGH_SECONDS:
+        self.unweighed = now - self._weighed < _WEIGH_SECONDS
+        if not self.unweighed:
             self._weighed = now
             self._on_disk = self.history.file_bytes()
 

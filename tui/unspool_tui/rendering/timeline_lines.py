@@ -270,6 +270,8 @@ def lane_line(axis: Axis, row: LaneRow, glyphs: Glyphs) -> Line:
         for gap in axis.gaps:
             text = text[: gap.column] + " " * gap.columns + text[gap.column + gap.columns :]
         return Line(lane.name, ((text, "lane.value"),))
+    if None in row.cells and not any(cell is not None and cell.writes for cell in row.cells):
+        return Line(lane.name, ((f"reading{glyphs.ellipsis}", "faint"),))
     counts = [0 if cell is None else cell.writes for cell in row.cells]
     text = _spread(axis, _heat(counts, glyphs.heat))
     return Line(lane.name, ((text, "lane.part" if lane.kind is LaneKind.PART else "heat"),))

@@ -309,7 +309,7 @@ class SourceFollower:
         if self._stopped:
             return
         after(self._main, BEAT, self._beat)
-        if self._notified:
+        if self._notified or self._main.scene.unweighed:
             # Nearly always on its way to here; where the message was lost, nobody else would send another.
             self.changed()
         # An answer on its way to the screen is neither owed nor taken: only one that stays away is lost.

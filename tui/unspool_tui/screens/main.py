@@ -37,6 +37,7 @@ from unspool_tui.worker import QuestionKind, Reply, Worker
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
+    from unspool.history.verdict import Problem
     from unspool_tui.first_run import CardView
     from unspool_tui.session import PlaceRestorer
     from unspool_tui.shown_notes import NoteDesk
@@ -534,12 +535,18 @@ def _tell_problems(main: MainScreen) -> None:
     if count < main.problems_told:
         main.problems_told = count
         return
-    told = [f"{problem.place}: {problem.message}" for problem in verdict.problems] + list(verdict.notes)
+    told = [_told(problem) for problem in verdict.problems] + list(verdict.notes)
     for text in told[main.problems_told :]:
         main.messages.add(text, "warning")
     main.problems_told = count
     more = f"  ({count} in all: ! lists them)" if count > 1 else ""
     main.flash(_brief(told[-1]) + more, "warning")
+
+
+def _told(problem: Problem) -> str:
+    """Return a problem with its place, which some messages begin with themselves, as those of the log beside a file do."""
+    begins_with_it = problem.message.startswith((problem.place, short_name(problem.place)))
+    return problem.message if begins_with_it else f"{problem.place}: {problem.message}"
 
 
 def _brief(text: str) -> str:

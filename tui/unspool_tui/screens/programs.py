@@ -124,7 +124,7 @@ class ProgramsPage(Page):
         if program is None:
             return ["no other Python program runs, and nothing is recorded"]
         if program.file is None:
-            return [program.refusal or "Enter asks what of it to record, and attaches"]
+            return [program.name, program.refusal or "Enter asks what of it to record, and attaches"]
         able = f"; it can be asked to {', '.join(program.can)}" if program.can else ""
         return [str(program.file), f"{_MEANINGS.get(program.health, 'the program runs a past state')}{able}"]
 

@@ -321,6 +321,7 @@ class ResultRow(NamedTuple):
         before: the value before, as text.
         after: the value there, or what is said of the entry; None: it is looked up when the row is seen.
         who: why it happened; None: the entry's action.
+        place: the line of code that did it, as `shop.py:19`; never cut.
     """
 
     seq: int
@@ -329,6 +330,7 @@ class ResultRow(NamedTuple):
     before: str = ""
     after: str | None = None
     who: str | None = None
+    place: str = ""
 
 
 _FIRST_GUESS: Final = 0.5

@@ -194,6 +194,9 @@ class TimelineView(LinesView):
             for lane, row in zip(lanes, self._lane_rows, strict=True):
                 line = self._kept(lane, (row,), partial(lane_line, self.axis, row, glyphs))
                 rows.append(ground.row(line, lane_label(lane, view)))
+        elif self.height > _WITHOUT_LANES:
+            # Room is kept for lanes of which it is not known yet which they are.
+            rows.append(ground.row(Line("", ((f"reading{glyphs.ellipsis}", "faint"),))))
         self.show_rows(self._with_pointer(rows, ledger, zone))
 
     def _history_lines(self, view: View, ledger: EntryLedger, zone: dt.tzinfo | None) -> list[Line]:
