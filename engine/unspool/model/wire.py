@@ -19,7 +19,6 @@ from functools import partial
 from itertools import repeat
 from typing import Final
 
-import msgpack
 import msgspec
 import ormsgpack
 from msgspec import Struct, field
@@ -427,6 +426,8 @@ def _decode_wire_deep(data: bytes) -> Value:
 def _scalar(data: bytes, kind: str, position: int, start: int, size: int) -> Value:
     if kind == "ext":
         return from_tag(data[start - 1], data[start : start + size], decode_deep)
+    import msgpack  # only what is nested beyond all other readers is read here
+
     return msgpack.unpackb(data[position : start + size], raw=False, strict_map_key=False)
 
 

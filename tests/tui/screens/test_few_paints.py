@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from shop_files import record
 from test_slow_and_damaged import GatedHistory
+from textual.css.stylesheet import Stylesheet
+from textual.dom import DOMNode
 from textual.geometry import Region
 from textual.message_pump import MessagePump
 from textual.strip import Strip
@@ -162,3 +164,23 @@ async def test_a_flood_draws_the_timeline_again_when_it_calms_down(
             assert shown[-1] == driver.view.total
             # The first entries are no flood yet.
             assert in_flood <= 2, shown
+
+
+async def test_styles_are_applied_once_before_the_first_frame(
+    shop_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    styled: list[str] = []
+    apply = Stylesheet.apply
+
+    def watched(self: Stylesheet, node: DOMNode, **how: Any) -> None:
+        styled.append(str(node.id))
+        apply(self, node, **how)
+
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("LINES", "40")
+    monkeypatch.setattr(Stylesheet, "apply", watched)
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        assert styled.count("inspect") == 1
+        await driver.press("t", "down", "escape")
+        # A theme that is looked at, and left again, is one of all.
+        assert styled.count("inspect") > 1

@@ -96,6 +96,7 @@ class MainScreen(Screen[None]):
         shown = moves.shown_panes(view, moves.width_for(width))
         super().__init__(classes=" ".join((f"-{moves.width_for(width).value}", "-tall", *pane_classes(shown))))
         self._compositor = LinesCompositor()
+        self._was_in_front = False
         self._load_controls = load_controls
         self.scene = scene
         self.view = view
@@ -257,8 +258,11 @@ class MainScreen(Screen[None]):
             self.mount(TabLine(self.unspool_app.tab_screens.show, id="tabs"), before="#header")
         self.apply(replace(self.view, tabs=count))
 
-    def on_screen_resume(self) -> None:
+    def on_screen_resume(self, event: events.ScreenResume) -> None:
         """Paint what changed while another tab was in front."""
+        if not self._was_in_front:
+            # Styles were applied as the widgets were made, just now.
+            self._was_in_front, event.refresh_styles = True, False
         if self.view.tabs > 1:
             self.unspool_app.tab_screens.settle()
             self.repaint()
