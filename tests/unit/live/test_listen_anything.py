@@ -25,6 +25,7 @@ from unspool.live.listen.histories import Histories, Kept
 from unspool.live.listen.ingest import Ingest
 from unspool.live.listen.shim_store import ShimPage
 from unspool.live.listen.socketcluster import Remote, Remotes
+from unspool.sources.opening import open_history
 
 LEAF = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6)
 ANY = st.recursive(
@@ -187,3 +188,42 @@ def test_the_command_listens_until_it_is_told_to_end_and_leaves_nothing_behind(t
     assert [path.name for path in folder.iterdir()] == ["shop.unspool"]
     assert folder.stat().st_mode & 0o077 == 0
     assert (folder / "shop.unspool").stat().st_mode & 0o077 == 0
+
+
+def test_what_came_together_is_stored_together_and_told_and_counted_where_the_disk_refuses_it(tmp_path: Path) -> None:
+    told: list[str] = []
+    histories = Histories(tmp_path, Kept(), told.append)
+    with histories.together():
+        history = histories.start("cart")
+        for number in range(3):
+            history.record({"n": number}, "set")
+        assert entries_of(history.path) == []
+        history.flush()
+        assert len(entries_of(history.path)) == 3
+    with histories.together():
+        history.record({"n": 3}, "set")
+        # Whoever asks for a state finds it whether its batch has ended or not.
+        assert history.state_of(3)[0] == {"n": 3}
+    size = no_more_pages(history)
+    history.miss("unreadable", 2)
+    with histories.together():
+        lost = [history.record({"n": number, "text": "x" * 20_000 + str(number)}, "set") for number in range(4, 9)]
+    assert "could not be written" in told[-1]
+    assert history.has_missed
+    history._recorder.store._writer._connection.execute(f"PRAGMA max_page_count = {size + 1000}")  # type: ignore[attr-defined]
+    assert history.record({"n": 9}, "set", parent=lost[-1]) == 4
+    assert history.record({"n": 10}, "set") == 5
+    path = history.path
+    histories.stop(history)
+    with open_history(path, follow=False) as recorded:
+        missing = [recorded[seq].meta.get("missing_before") for seq in range(len(recorded))]
+    # What the lost ones would have said of those before them is said too.
+    assert missing == [None] * 4 + [{"not kept": 5, "unreadable": 2}, None]
+
+
+def no_more_pages(history: Any) -> int:
+    """Have the disk of a history be full; return how many pages it has."""
+    connection = history._recorder.store._writer._connection
+    size: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    connection.execute(f"PRAGMA max_page_count = {size}")
+    return size

@@ -243,6 +243,9 @@ class AppStore(ABC):
 
     def app_said(self, said: AppReply) -> None:
         """Look whether what the app says answers what was asked."""
+        if self._awaited:
+            # Whoever is answered finds the entry in the file.
+            self.history.flush()
         for awaited in tuple(self._awaited):
             if not awaited.request.is_open or awaited.is_met(said):
                 awaited.timer.cancel()

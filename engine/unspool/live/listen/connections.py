@@ -10,7 +10,7 @@ import errno
 import json
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Final, Protocol
 
 import h11
@@ -113,6 +113,9 @@ class Routes(Protocol):
         Raises:
             Refused: it is not answered.
         """
+
+    def together(self) -> AbstractContextManager[None]:
+        """Return what is entered while messages are taken that came together."""
 
     def talk(self, asked: Asked, link: WebSocketLink) -> Talk:
         """Return our side of a WebSocket.
@@ -222,11 +225,12 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            if self._socket is not None:
-                self._socket.receive(data)
-            elif self._http is not None:
-                self._http.receive_data(data)
-                self._serve(self._http)
+            with self._all.routes.together():
+                if self._socket is not None:
+                    self._socket.receive(data)
+                elif self._http is not None:
+                    self._http.receive_data(data)
+                    self._serve(self._http)
         except Refused as error:
             self._refuse(error)
         except h11.RemoteProtocolError as error:

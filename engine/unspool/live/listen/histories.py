@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -60,8 +61,14 @@ class StoreHistory:
         path: its file.
     """
 
-    def __init__(self, name: str, path: Path, kept: Kept) -> None:
+    def __init__(self, name: str, path: Path, kept: Kept, tell: Callable[[str], None]) -> None:
         """Open a file, or continue it.
+
+        Args:
+            name: what the store is called.
+            path: its file.
+            kept: how it is recorded.
+            tell: takes what is worth telling the person.
 
         Raises:
             UnspoolError: it cannot be.
@@ -69,7 +76,10 @@ class StoreHistory:
         self.name = name
         self.path = path
         self._kept = kept
+        self._tell = tell
         self._missed: dict[str, int] = {}
+        self._told_missed: tuple[int, dict[str, int]] = (-1, {})
+        """The entry that told last that others are missing, and of which."""
         self._seqs: dict[str, int] = {}
         self._recorder = self._opened()
 
@@ -121,18 +131,47 @@ class StoreHistory:
                 timestamp_ns=at_ns,
                 meta=facts,
                 entry_id=entry_id,
-                parent_seq=None if parent is None or parent == last else parent,
+                # One that a batch lost is there no more.
+                parent_seq=None if parent is None or parent >= last else parent,
             )
         except UnspoolError:
             self.miss("not kept")
             raise
-        self._missed.clear()
         seq = last + 1 if seq is None else seq
+        if self._missed:
+            self._told_missed, self._missed = (seq, self._missed), {}
         if entry_id:
             self._seqs[entry_id] = seq
             if len(self._seqs) > _REMEMBERED_IDS:
                 del self._seqs[next(iter(self._seqs))]
         return seq
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Store what is recorded meanwhile together. What cannot be stored is counted and told, as is each entry that is not."""
+        batch = self._recorder.batch()
+        batch.__enter__()
+        try:
+            yield
+        finally:
+            self._store(lambda: batch.__exit__(None, None, None))
+
+    def flush(self) -> None:
+        """Store what waits in a batch: whoever is answered finds it in the file."""
+        self._store(self._recorder.flush)
+
+    def _store(self, store: Callable[[], object]) -> None:
+        skipped = self._recorder.skipped
+        try:
+            store()
+        except UnspoolError as error:
+            self.miss("not kept", self._recorder.skipped - skipped)
+            seq, told = self._told_missed
+            for why, count in told.items() if seq >= len(self) else ():
+                # The entry that told of them is lost too.
+                self.miss(why, count)
+            self._tell(str(error))
+        self._told_missed = (-1, {})
 
     def note(self, message: str, level: str) -> None:
         """Put a note on the timeline.
@@ -170,6 +209,7 @@ class StoreHistory:
         Raises:
             UnspoolError: there is no such entry, or it cannot be read, or not all of it was kept.
         """
+        self.flush()
         with open_history(self.path, follow=False) as history:
             state, entry = history.state(seq), history[seq]
         place = marked_place(state)
@@ -232,6 +272,7 @@ class Histories:
         self._folder = folder
         self._kept = kept
         self._open: dict[Path, StoreHistory] = {}
+        self._batches: ExitStack | None = None
         self._used: set[Path] = set()
         self._quiet_until = 0.0
 
@@ -263,19 +304,33 @@ class Histories:
                     f"{self._folder}: {_MOST_FILES:,} files were recorded into, and no more; start anew"
                 )
             try:
-                history = StoreHistory(shown, path, self._kept)
+                history = StoreHistory(shown, path, self._kept, self.tell_seldom)
             except HistoryLocked:
                 continue
             except (CorruptHistory, UnreadableSource, NewerSchema) as error:
                 self.tell(f"{error}; the store {shown!r} is recorded beside it")
                 continue
             self._open[path] = history
+            if self._batches is not None:
+                self._batches.enter_context(history.batch())
             self._used.add(path)
             self.tell(f"{shown!r} is recorded into {path}")
             return history
         raise TooManyStores(
             f"{self._folder / stem}{SUFFIX}: {_MOST_OF_ONE_NAME} files of that name cannot be written to"
         )
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Store what is recorded meanwhile together, in each history: messages that came together."""
+        with ExitStack() as stack:
+            for history in self._open.values():
+                stack.enter_context(history.batch())
+            self._batches = stack
+            try:
+                yield
+            finally:
+                self._batches = None
 
     def stop(self, history: StoreHistory) -> None:
         """Close a history; what fails then is told."""

@@ -125,6 +125,7 @@ class BodyLines:
         whole = b"".join(self._rest)
         self._forget()
         self._record(whole)
+        self._store.history.flush()
         return told(200, "", recorded=self._recorded, entries=len(self._store.history))
 
     def gone(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -162,6 +163,10 @@ class Listener:
         if asked.method != "POST":
             raise Refused(405, "Lines are sent with POST.")
         return self._ingest.lines(name)
+
+    def together(self) -> AbstractContextManager[None]:
+        """See `Routes`."""
+        return self._histories.together()
 
     def talk(self, asked: Asked, link: WebSocketLink) -> Talk:
         """See `Routes`."""
