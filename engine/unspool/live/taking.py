@@ -23,6 +23,10 @@ _MOST_FACT: Final = 16 * 1024
 """Bytes of a fact, such as an argument of a traced call, that are kept."""
 _MOST_TEXT: Final = 400
 """Letters of a source line, or of an exception's text, that are kept."""
+_MOST_PATH: Final = 4096
+_MOST_METAS: Final = 4096
+_MARKS: Final = ("unseen", "capped", "cut", "doubt")
+"""What an entry may say of itself."""
 _MAIN: Final = "MainThread"
 
 
@@ -47,6 +51,7 @@ class AgentRecording:
         self._sites: dict[int, tuple[SourceLine, str]] = {}
         self._pid = pid
         self._folder = os.path.join(folder, "") if folder else "\0"  # noqa: PTH118 - compared with text
+        self._metas: dict[tuple[int | None, int | None, tuple[str, ...]], dict[str, Value]] = {}
         self._told = LastSurroundings(_surroundings)
         self._is_first = True
         self._waiting: list[int] | None = None
@@ -65,7 +70,9 @@ class AgentRecording:
             raise NotOfTheAgent("a site that does not read")
         if len(self._sites) >= _MOST_SITES and number not in self._sites:
             raise NotOfTheAgent(f"more than {_MOST_SITES:,} sites")
-        place = SourceLine(file.removeprefix(self._folder), line, str(message.get("name") or ""))
+        name = str(message.get("name") or "")[:_MOST_TEXT]
+        place = SourceLine(file.removeprefix(self._folder)[:_MOST_PATH], line, name)
+        self._metas.clear()
         self._sites[number] = (place, str(message.get("text") or "")[:_MOST_TEXT])
 
     def place_of(self, number: Value) -> SourceLine | None:
@@ -109,8 +116,9 @@ class AgentRecording:
         for note in notes if isinstance(notes, list) else ():
             self.note(note, timestamp_ns)
         action = self._action(message)
-        form: Form = (self._pid, str(message.get("thread") or _MAIN), message.get("task"))
-        meta = self._told.added_to(self._meta(message), form)
+        form: Form = (self._pid, str(message.get("thread") or _MAIN)[:_MOST_TEXT], message.get("task"))
+        own, is_plain = self._meta(message)
+        meta = self._told.added_to(own, form)
         parent = message.get("parent")
         seq = self._recorder.record_encoded(
             atoms,
@@ -118,6 +126,7 @@ class AgentRecording:
             timestamp_ns=timestamp_ns,
             meta=meta,
             parent_seq=parent if type(parent) is int and parent >= 0 else None,
+            is_plain=is_plain,
         )
         if seq is not None:
             self._told.keep(form, meta)
@@ -159,29 +168,43 @@ class AgentRecording:
             return ""
         return f"{known[0].function}: {known[1]}" if known[1] else known[0].function
 
-    def _meta(self, message: Mapping[str, Value]) -> dict[str, Value] | None:
-        meta: dict[str, Value] = {}
-        place = self.place_of(message.get("site"))
-        if place is not None and not message.get("unseen"):
-            meta[CALLER] = place.to_meta()
-        said: dict[str, Value] = {name: True for name in ("unseen", "capped", "cut", "doubt") if message.get(name)}
-        called = self.place_of(message.get("caller"))
-        if called is not None:
-            said["called_from"] = str(called)
-        if said:
-            meta[LIVE] = said
-        merged = message.get("merged")
+    def _meta(self, message: Mapping[str, Value]) -> tuple[Mapping[str, Value] | None, bool]:
+        """Return the facts of an entry, and whether they are small and plain."""
+        meta = self._where(message)
+        merged, raised, traced = message.get("merged"), message.get("exc"), message.get("trace")
+        if merged is None and raised is None and traced is None:
+            return meta, True
+        meta = dict(meta or {})
         if type(merged) is int and merged > 0:
             meta[PASSED_OVER] = merged
-        raised = message.get("exc")
         if isinstance(raised, Mapping):
             at = self.place_of(raised.get("site"))
             told = {"type": str(raised.get("type") or ""), "text": str(raised.get("text") or "")[:_MOST_TEXT]}
             meta[EXCEPTION] = told if at is None else {**told, "at": str(at)}
-        traced = message.get("trace")
         if isinstance(traced, Mapping):
             meta[TRACE] = self._traced(traced)
-        return meta or None
+        return meta, False
+
+    def _where(self, message: Mapping[str, Value]) -> Mapping[str, Value] | None:
+        """Return what is said of the place of an entry; nobody changes it."""
+        number, caller = message.get("site"), message.get("caller")
+        marks = tuple(name for name in _MARKS if message.get(name))
+        key = (number if type(number) is int else None, caller if type(caller) is int else None, marks)
+        known = self._metas.get(key)
+        if known is None:
+            place, called = self.place_of(number), self.place_of(caller)
+            known = {}
+            if place is not None and "unseen" not in marks:
+                known[CALLER] = place.to_meta()
+            said: dict[str, Value] = dict.fromkeys(marks, True)
+            if called is not None:
+                said["called_from"] = str(called)
+            if said:
+                known[LIVE] = said
+            if len(self._metas) >= _MOST_METAS:
+                self._metas.clear()
+            self._metas[key] = known
+        return known or None
 
     def _traced(self, traced: Mapping[str, Value]) -> dict[str, Value]:
         """Return what a traced call is told of, as plain values."""
@@ -201,7 +224,7 @@ class AgentRecording:
 def _surroundings(form: Form) -> dict[str, Value]:
     pid, thread, task = form
     told: dict[str, Value] = {"pid": pid, "thread": thread}
-    return told if task is None else {**told, "task": str(task)}
+    return told if task is None else {**told, "task": str(task)[:_MOST_TEXT]}
 
 
 Report = Callable[[str, str], None]

@@ -276,6 +276,7 @@ class CallFacts(msgspec.Struct, frozen=True):
         is_note: there is no state.
         only_changes: nothing is to be recorded where nothing changed.
         event: the payload of the action.
+        is_plain: the facts are plain values that nobody changes any more.
     """
 
     action: str = ""
@@ -290,6 +291,7 @@ class CallFacts(msgspec.Struct, frozen=True):
     is_note: bool = False
     only_changes: bool = False
     event: Value = MISSING
+    is_plain: bool = False
 
     @property
     def may_be_passed_over(self) -> bool:
@@ -336,7 +338,7 @@ class FactsReader:
         """
         encoding = self._encoding.short if call.is_short else self._encoding
         given = call.meta if call.event is MISSING else {**(call.meta or {}), EVENT: call.event}
-        meta: Mapping[str, Value] | None = encoding.meta(given, problems)
+        meta: Mapping[str, Value] | None = given if call.is_plain else encoding.meta(given, problems)
         if self._callers is not None:
             meta = self._callers.added_to(meta, frame, whole_level(call.stacklevel) - 1)
         timestamp_ns, part = call.timestamp_ns, call.part

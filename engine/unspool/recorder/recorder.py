@@ -413,7 +413,9 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         call = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, part, stacklevel=stacklevel, event=event)
-        frame = sys._getframe(1)
+        return self._update(atoms, call, sys._getframe(1))
+
+    def _update(self, atoms: Mapping[str, Value], call: CallFacts, frame: FrameType) -> int | None:
         pays = self._pace.is_bounded or self._pace.has_put_off or self._is_held_back
         if not pays or not self.recording:
             return self._enter(atoms, call, frame, is_part=True)
@@ -429,7 +431,7 @@ class Recorder:
             self._pace.put_off(given)
             return None
         pending = self._pace.taken()
-        if pending and parent_seq is not None:
+        if pending and call.parent_seq is not None:
             # They belong to the line that is left.
             self._enter(pending, CallFacts("as it was before"), frame, is_part=True)
             pending = {}
@@ -449,6 +451,7 @@ class Recorder:
         meta: Mapping[str, Value] | None = None,
         entry_id: str = "",
         parent_seq: int | None = None,
+        is_plain: bool = False,
         stacklevel: int = 1,
     ) -> int | None:
         """Record that some atoms were touched whose values are in wire form already, as `unspool.model.encoding.encode` gives it.
@@ -458,6 +461,8 @@ class Recorder:
 
         Args:
             atoms: wire forms by name; `unspool.MISSING` takes an atom away, and all others are as they were.
+            is_plain: the facts in `meta` are texts, numbers, lists and dicts of them, of some kilobytes, that nobody changes any
+                more; they are kept as they are.
 
         Returns:
             As `record`.
@@ -466,15 +471,8 @@ class Recorder:
             UnspoolError: this could not be recorded and `on_error` is `raise`.
         """
         given = {atom: form if isinstance(form, Missing) else Encoded(form) for atom, form in atoms.items()}
-        return self.update(
-            given,
-            action,
-            timestamp_ns=timestamp_ns,
-            meta=meta,
-            entry_id=entry_id,
-            parent_seq=parent_seq,
-            stacklevel=stacklevel + 1,
-        )
+        call = CallFacts(action, meta, timestamp_ns, entry_id, parent_seq, stacklevel=stacklevel, is_plain=is_plain)
+        return self._update(given, call, sys._getframe(1))
 
     @contextmanager
     def batch(self) -> Iterator[None]:

@@ -123,7 +123,7 @@ class StoreHistory:
         if self._missed:
             facts[PASSED_OVER] = sum(self._missed.values())
             facts[MISSING_BEFORE] = dict(self._missed)
-        last = len(self) - 1
+        last, skipped = len(self) - 1, self._recorder.skipped
         try:
             seq = self._recorder.record(
                 as_state(state),
@@ -135,7 +135,8 @@ class StoreHistory:
                 parent_seq=None if parent is None or parent >= last else parent,
             )
         except UnspoolError:
-            self.miss("not kept")
+            # Those of a batch that waited for it are lost with it.
+            self.miss("not kept", max(self._recorder.skipped - skipped, 1))
             raise
         seq = last + 1 if seq is None else seq
         if self._missed:
