@@ -17,6 +17,10 @@ SHELLS = {
     "zsh": ["-f", "-i"],
     "fish": ["--no-config", "--interactive"],
 }
+WITH_ITS_TERMINAL = (
+    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); os.execvp(sys.argv[1], sys.argv[1:])"
+)
+"""Starts a shell as the program that the terminal belongs to, without which fish does not begin."""
 LOADED = {
     "bash": 'eval "$(unspool completion bash)"; echo loa""ded',
     "zsh": 'autoload -U compinit; compinit -u; eval "$(unspool completion zsh)"; echo loa""ded',
@@ -44,7 +48,7 @@ def test_tab_completes_commands_files_paths_and_entries(shell: str, tmp_path: Pa
         "PWD": str(tmp_path),
         "INPUTRC": os.devnull,
     }
-    with Terminal([shell, *SHELLS[shell]], env=place) as terminal:
+    with Terminal([sys.executable, "-c", WITH_ITS_TERMINAL, shell, *SHELLS[shell]], env=place) as terminal:
         terminal.send(f"cd {tmp_path}; {LOADED[shell]}", "enter")
         terminal.wait_for(r"(?m)^loaded")
         terminal.send("unspool bla\t")
