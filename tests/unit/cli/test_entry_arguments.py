@@ -93,6 +93,31 @@ def test_log_until_a_time_ends_at_the_last_entry_before_it(shop: str, capsys: py
     assert "no entry is at or after" in capsys.readouterr().err
 
 
+def test_log_waits_for_the_first_entry_of_an_empty_file(tmp_path: Path) -> None:
+    path = tmp_path / "states.jsonl"
+    path.touch()
+    command = [sys.executable, "-m", "unspool_tui.cli", "log", str(path), "--follow", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stderr.readline() == f"unspool: {path}: is empty; waiting for its first entry\n"
+        path.write_text('{"n": 1}\n')
+        assert json.loads(process.stdout.readline())["seq"] == 0
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+
+
+def test_the_wait_for_a_first_entry_ends_with_ctrl_c(tmp_path: Path) -> None:
+    (tmp_path / "states.jsonl").touch()
+    command = [sys.executable, "-m", "unspool_tui.cli", "log", str(tmp_path / "states.jsonl"), "--follow"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "waiting" in process.stderr.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 130
+        assert process.stderr.read().strip() == ""
+
+
 def test_log_follows_a_recorder(shop: str, tmp_path: Path) -> None:
     out = tmp_path / "out.txt"
     with out.open("wb") as told:

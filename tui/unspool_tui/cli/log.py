@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import threading
 from bisect import bisect_left, bisect_right
 from collections import deque
@@ -21,7 +22,7 @@ from unspool.model.values import State, Value
 from unspool.model.wire import decode
 from unspool.query.entry_names import is_range, names_time, time_named
 from unspool.query.search_queries import PatternQuery
-from unspool_tui.cli.ending import interruptible
+from unspool_tui.cli.ending import interruptible, was_told
 from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.notes import Noted, note_lines, noted_of, noted_shape
 from unspool_tui.cli.options import (
@@ -110,6 +111,8 @@ def log_command(
     if follow and until is not None:
         raise click.UsageError("--follow has no end: leave --until out.")
     chosen = Chosen(atom=atom, kind=kind, action=action, pattern=None if grep is None else PatternQuery(grep))
+    if follow and not _has_begun(common):
+        return was_told()
     with opened(common, follow=follow) as history, Output(common) as out:
         first, last = _span(common, history, entries_named, since, until)
         listed = select(history, count, chosen, first, last)
@@ -138,7 +141,8 @@ def log_command(
             _follow(common, history, chosen, put, out)
         if atom is not None and not common.quiet:
             _tell_unknown(history, atom)
-        return max(judge(common, history.verdict), gate(fail_if, history.verdict, is_found=bool(printed)))
+        code = max(judge(common, history.verdict), gate(fail_if, history.verdict, is_found=bool(printed)))
+        return (was_told() or code) if follow else code
 
 
 def _span(
@@ -174,6 +178,33 @@ def _end_named(common: Common, history: History, text: str, *, is_last: bool = F
     return bisect_left(times, wanted, history.first, len(history))
 
 
+def _has_begun(common: Common) -> bool:
+    """Wait until something is in a file that is there and empty; whether it came before the person ended the wait."""
+    from unspool.sources.watch import FileWatcher  # it loads ctypes, and only --follow needs it
+
+    place = pathlib.Path(common.source)
+    if not _is_empty(place):
+        return True
+    changed = threading.Event()
+    with interruptible() as interruption, FileWatcher([place], changed.set, poll=common.poll):
+        if not common.quiet:
+            click.echo(f"unspool: {visible(common.source)}: is empty; waiting for its first entry", err=True)
+        while not interruption():
+            changed.clear()
+            if not _is_empty(place):
+                return True
+            changed.wait(_LOOK_S)
+    return False
+
+
+def _is_empty(place: pathlib.Path) -> bool:
+    try:
+        return place.is_file() and not place.stat().st_size
+    except (OSError, ValueError):
+        # What is wrong with it is told when it is opened.
+        return False
+
+
 def _follow(
     common: Common, history: History, chosen: Chosen, put: Callable[[Iterable[Entry]], None], out: Output
 ) -> None:
@@ -182,8 +213,8 @@ def _follow(
 
     changed = threading.Event()
     seen = len(history)
-    out.flush()
     with interruptible() as interruption, FileWatcher(history.watch_paths, changed.set, poll=common.poll):
+        out.flush()
         while not interruption():
             changed.clear()
             history.refresh()
@@ -195,7 +226,8 @@ def _follow(
             changed.wait(_LOOK_S)
 
 
-_LOOK_S: Final = 0.5
+_LOOK_S: Final = 0.3
+"""Less than a command has to end by itself after Ctrl-C."""
 
 
 def _tell_unknown(history: History, atom: str) -> None:
