@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import unspool
+from support.pages import DOCS, blocks, sessions
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.slow
@@ -49,7 +51,24 @@ def test_the_wheel_passes_the_usual_checks(built: Path) -> None:
         }
 
 
-def test_a_plain_install_runs_the_demo(built: Path, tmp_path: Path) -> None:
+def story_told_by(programs: Path, folder: Path) -> int:
+    """Run the commands of the story with installed programs; return how many printed what the page shows."""
+    shown = 0
+    for block in blocks((DOCS / "story.md").read_text("utf-8")):
+        if block.language != "console":
+            continue
+        for command, printed in sessions(block):
+            done = subprocess.run(
+                ["sh", "-c", command], cwd=folder, env=os.environ | {"PATH": f"{programs}{os.pathsep}{os.environ['PATH']}"},
+                stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+            assert not printed or done.stdout.rstrip() == printed.rstrip(), command
+            shown += bool(printed)
+    return shown
+
+
+def test_a_plain_install_runs_the_demo_the_story_and_every_help(built: Path, tmp_path: Path) -> None:
     (wheel,) = built.glob("*.whl")
     _run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
     binary = tmp_path / "venv" / "bin"
@@ -59,7 +78,8 @@ def test_a_plain_install_runs_the_demo(built: Path, tmp_path: Path) -> None:
     assert _run(str(binary / "unspool"), "blame", str(demo), cwd=tmp_path)
     assert _run(str(binary / "unspool"), "--version", cwd=tmp_path).strip().endswith(unspool.__version__)
     listed = _run(str(binary / "unspool"), "help", cwd=tmp_path).partition("Commands:")[2].split("\n\n")[0]
-    for line in listed.strip().splitlines():
+    for line in listed.strip("\n").splitlines():
         name = line.split()[0]
         if line.startswith("  ") and not line.startswith("   "):
             assert "Usage:" in _run(str(binary / "unspool"), name, "--help", cwd=tmp_path)
+    assert story_told_by(binary, tmp_path) > 5

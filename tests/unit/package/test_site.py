@@ -6,8 +6,10 @@ import os
 import re
 import subprocess
 import sys
+from html import unescape
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -91,3 +93,21 @@ def test_the_reference_tells_every_public_name(site: Path) -> None:
 def test_every_page_has_a_place_in_the_navigation() -> None:
     listed = set(re.findall(r"^ +- .+: ([\w/.-]+\.md)$", CONFIG.read_text("utf-8"), re.MULTILINE))
     assert {page.relative_to(DOCS).as_posix() for page in DOCS.rglob("*.md")} <= listed
+
+
+@needs_mkdocs
+@pytest.mark.slow
+def test_anchors_of_links_are_on_the_pages_they_lead_to(site: Path) -> None:
+    pages = {page.resolve(): page.read_text("utf-8") for page in site.rglob("*.html") if page.name != "404.html"}
+    ids = {
+        page: set(map(unescape, re.findall(r"\b(?:id|name)=\"?([^\"\s>]+)", text))) for page, text in pages.items()
+    }
+    followed = 0
+    for page, text in pages.items():
+        for link, anchor in re.findall(r"<a\b[^>]*?\bhref=\"?([^\"#?\s>]*)#([^\"\s>]+)", text):
+            if re.match(r"[a-z]+:", link):
+                continue
+            target = (page.parent / link).resolve() if link else page
+            followed += 1
+            assert unquote(unescape(anchor)) in ids[target], f"{page.name}: {link}#{anchor}"
+    assert followed > 100
