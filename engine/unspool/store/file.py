@@ -65,7 +65,7 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
 
 def write_counts_of(reader: FileReader) -> dict[str, int] | None:
     """Return how many entries changed each atom, by name, as the file has counted them; None where it has not."""
-    tally, _, rows, _ = reader.call(_parts, reader)
+    tally, rows = reader.call(_counted, reader)
     if tally is None:
         return None
     changes = tally.changes
@@ -75,6 +75,15 @@ def write_counts_of(reader: FileReader) -> dict[str, int] | None:
             changes[number] = changes.get(number, 0) + 1
     names = reader.names()
     return {names[number]: count for number, count in changes.items() if number < len(names)}
+
+
+def _counted(connection: FileConnection, reader: FileReader) -> tuple[AtomTally | None, list[TailRow]]:
+    """Return the tally, and the rows of the tail; of a million entries there are too many blocks to list them for that."""
+    last = "SELECT first, count FROM block WHERE first < ? ORDER BY first DESC LIMIT 1"
+    blocks = connection.execute(last, (reader.count,)).fetchall()
+    if any(type(entries) is not int for _, entries in blocks):
+        raise damaged(blocks[0][0], "its head makes no sense")
+    return load_tally(connection), readable_rows(connection, _stop(blocks), reader.count)
 
 
 def _parts(

@@ -308,3 +308,28 @@ async def test_while_it_is_not_known_which_lanes_there_are_their_room_says_so(
         await driver.settle()
         assert "reading" not in driver.text()
         assert driver.line(4).lstrip().startswith("requests")
+
+
+def test_between_two_slices_no_more_than_one_entry_is_looked_at_for_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each may lie in a block of its own that has to be read: a question that waits does not wait for all of them."""
+    told = [
+        {"run1 cart": step, "run2 cart": 0} if step % 2 else {"run1 cart": 0, "run1 till": step}
+        for step in range(300)
+    ]
+    with recorded(told) as history:
+        book, total, axis = LaneBook(history), len(history), entry_axis(0, 300, 20)
+        looked_at: list[int] = []
+        changed_atoms = History.changed_atoms
+
+        def watched(self: History, index: int) -> Any:
+            looked_at.append(index)
+            return changed_atoms(self, index)
+
+        monkeypatch.setattr(History, "changed_atoms", watched)
+        most = before = 0
+        for _ in book.work_out((), axis, full_ledger(history), total):
+            most, before = max(most, len(looked_at) - before), len(looked_at)
+        assert len(looked_at) > 50
+        assert most == 1
+        assert book.ranking.total == total
+        assert set(book.ranking.atoms) == {"run1 cart", "run1 till", "run2 cart"}

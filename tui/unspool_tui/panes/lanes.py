@@ -13,7 +13,19 @@ from unspool.errors import UnspoolError
 from unspool.model.entries import NOTE, Entry
 from unspool.model.values import Value
 from unspool_tui.panes.history import always
-from unspool_tui.view.axis import Axis, CellFigures, Lane, LaneKind, LaneRow, Ranking, lanes_of, number_of, ranked
+from unspool_tui.view.axis import (
+    Axis,
+    CellFigures,
+    Lane,
+    LaneKind,
+    LaneRow,
+    Ranking,
+    lanes_of,
+    most_changed,
+    named_parts,
+    number_of,
+    ranked,
+)
 from unspool_tui.view.overview import EntryLedger
 
 if TYPE_CHECKING:
@@ -67,7 +79,7 @@ class LaneBook:
     def lanes(self, view: View, ledger: EntryLedger, most: int) -> tuple[Lane, ...]:
         """Return the lanes of a view, from above; as many as there is room for."""
         if self._is_due(view.total) and view.count <= RANKED_AT_ONCE and self.may_ask():
-            self.ranking = self._rank(view.total)
+            self.ranking = ranked(self._activity(), self._changed_together(view.total), view.total)
         has_notes = bool(ledger.ready and ledger.note_count()) or bool(self._errors)
         return lanes_of(view, self.ranking, notes=has_notes, most=most)
 
@@ -79,13 +91,12 @@ class LaneBook:
     def _is_due(self, total: int) -> bool:
         return total >= 2 * self.ranking.total and total > self.ranking.total
 
-    def _rank(self, total: int) -> Ranking:
+    def _activity(self) -> Mapping[str, int]:
         try:
-            changes = self._history.activity()
+            return self._history.activity()
         except UnspoolError:
             # What is damaged is told where the entry itself is looked at.
-            changes = {}
-        return ranked(changes, self._changed_together(total), total)
+            return {}
 
     def _changed_together(self, total: int) -> Iterator[list[str]]:
         """Yield the atoms that some entries changed; asked for only where names speak of parts."""
@@ -145,7 +156,13 @@ class LaneBook:
     def work_out(self, lanes: Sequence[Lane], axis: Axis, ledger: EntryLedger, total: int) -> Iterator[bool | None]:
         """Work out what is missing, in the worker; yield True where there is more to see, None in between."""
         if self._is_due(total):
-            self.ranking = self._rank(total)
+            changes = self._activity()
+            yield None
+            together = []
+            for changed in self._changed_together(total) if named_parts(most_changed(changes)) else ():
+                together.append(changed)
+                yield None
+            self.ranking = ranked(changes, together, total)
             yield True
         if self._kept > _CELLS_KEPT:
             self._cells.clear()

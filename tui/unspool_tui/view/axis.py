@@ -468,8 +468,13 @@ def ranked(changes: Mapping[str, int], together: Iterable[Sequence[str]], total:
         together: atoms that changed in one entry, of some entries.
         total: one past the newest entry.
     """
-    atoms = nsmallest(MOST_RANKED, changes, key=lambda atom: (-changes[atom], atom))
+    atoms = most_changed(changes)
     return Ranking(tuple(atoms), parts_of(atoms, together), total)
+
+
+def most_changed(changes: Mapping[str, int]) -> list[str]:
+    """Return the atoms that are ranked, those that change most first."""
+    return nsmallest(MOST_RANKED, changes, key=lambda atom: (-changes[atom], atom))
 
 
 def part_of(atom: str) -> str:
@@ -484,12 +489,18 @@ def parts_of(atoms: Sequence[str], together: Iterable[Sequence[str]]) -> dict[st
     Their readers put the part before the name of an atom, and no entry changes two parts. Names that merely hold blanks
     are told apart by that.
     """
+    parts = named_parts(atoms)
+    if not parts or any(len({part_of(atom) for atom in changed}) > 1 for changed in together):
+        return {}
+    return parts
+
+
+def named_parts(atoms: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the atoms of each part that their names speak of; empty where they speak of none."""
     parts: dict[str, list[str]] = {}
     for atom in atoms:
         parts.setdefault(part_of(atom), []).append(atom)
     if len(parts) < 2 or "" in parts or len(parts) == len(atoms):
-        return {}
-    if any(len({part_of(atom) for atom in changed}) > 1 for changed in together):
         return {}
     return {name: tuple(held) for name, held in parts.items()}
 
