@@ -205,16 +205,16 @@ def state_cell(state: Mapping[str, Value]) -> Cell:
     Args:
         state: atoms by name, as a history gives them.
     """
-    return ["state", list(state), [value_cell(value) for value in state.values()]]
+    return ["state", list(state), _all(list(state.values()))]
 
 
 def value_cell(value: Value) -> Cell:
     """Return a value as a cell with everything inline."""
     kind = type(value)
-    if value is None or kind is bool or kind is str:
+    if kind in _ALIKE:
         return value
     if kind is int:
-        return value if -(2**63) < value < 2**63 else ["int", hex(value)]
+        return value if _LEAST < value < _MOST else ["int", hex(value)]
     if kind is float:
         return value if math.isfinite(value) else ["float", str(value)]
     write = _WRITERS.get(kind)
@@ -228,7 +228,28 @@ def value_cell(value: Value) -> Cell:
 
 
 def _all(values: list[Value]) -> list[Cell]:
-    return [value_cell(value) for value in values]
+    # `value_cell`, without a call for each plain value.
+    return [
+        value
+        if type(value) in _ALIKE
+        or (type(value) is int and _LEAST < value < _MOST)
+        or (type(value) is float and math.isfinite(value))
+        else value_cell(value)
+        for value in values
+    ]
+
+
+def _dict_cell(value: dict[Value, Value]) -> Cell:
+    keys = list(value)
+    if set(map(type, keys)) != {str}:
+        keys = _all(keys)
+    return ["dict", keys, _all(list(value.values())), None]
+
+
+_ALIKE: Final = frozenset((str, bool, type(None)))
+"""Types of values that are their own cells."""
+_LEAST, _MOST = -(2**63), 2**63
+"""Between them integers are their own cells."""
 
 
 def _tagged_cell(value: Tagged) -> Cell:
@@ -256,7 +277,7 @@ _WRITERS: Final[dict[type, Callable[[Value], Cell]]] = {
     tuple: lambda value: ["tuple", _all(list(value)), None],
     set: lambda value: ["set", _all(list(value)), None],
     frozenset: lambda value: ["frozenset", _all(list(value)), None],
-    dict: lambda value: ["dict", _all(list(value)), _all(list(value.values())), None],
+    dict: _dict_cell,
     bytes: lambda value: ["bytes", base64.b64encode(value).decode()],
     bytearray: lambda value: ["bytes", base64.b64encode(value).decode(), "builtins.bytearray"],
     array.array: lambda value: ["bytes", base64.b64encode(value.tobytes()).decode(), "array.array", value.typecode],

@@ -29,6 +29,7 @@ _TRAVERSABLE: Final = 0o711
 _ANSWERED_S: Final = 10.0
 
 Message = Mapping[str, Value]
+_write_fast: Final = msgspec.json.Encoder().encode
 _read_fast: Final[Callable[[bytes], Value]] = msgspec.json.Decoder().decode
 
 
@@ -238,7 +239,11 @@ class AgentLink:
         return question.said
 
     def _send(self, message: Message) -> None:
-        data = json.dumps(message).encode() + b"\n"
+        try:
+            data = _write_fast(message) + b"\n"
+        except (TypeError, ValueError, msgspec.MsgspecError):
+            # Lone surrogates, and keys of other types, are what only the standard library writes.
+            data = json.dumps(message).encode() + b"\n"
         if len(data) > _LONGEST_LINE:
             raise AgentGone(f"the state is too large to be sent ({len(data):,} bytes of at most {_LONGEST_LINE:,})")
         try:

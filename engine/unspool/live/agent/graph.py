@@ -67,6 +67,8 @@ class Graph:
         self._size = 0
         self._sweeping: list[Node] = []
         self._swept: set[int] = set()
+        self._may_be_unreached = False
+        """A row let go of a node that others hold: it may stand in a cycle that nothing else holds."""
         self.by_oid: dict[int, Node] = {}
         self.new_kinds: set[type] = set()
         self.unread: list[Node] = []
@@ -272,22 +274,29 @@ class Graph:
         self._drain()
         if not self._sweeping:
             self._sweeping, self._swept = [self.state], {0}
+        pending, swept = self._sweeping, self._swept
         for turn in count(1):
-            if not self._sweeping:
+            if not pending:
                 break
             if end is not None and turn % _CLOCK_EVERY == 0 and time.monotonic() > end:
                 break
-            node = self._sweeping.pop()
+            node = pending.pop()
             if not node.is_dead and node.id not in skip:
                 self._compare(node, patch)
-                self._retry_cuts(node, patch)
-            for child in self._children(node):
-                if child.id not in self._swept:
-                    self._swept.add(child.id)
-                    self._sweeping.append(child)
+                if node.has_odd:
+                    self._retry_cuts(node, patch)
+            for child in node.held:
+                if type(child) is Node and child.id not in swept:
+                    swept.add(child.id)
+                    pending.append(child)
+            for beside in (node.attrs, node.twin):
+                if beside is not None and beside.id not in swept:
+                    swept.add(beside.id)
+                    pending.append(beside)
         self._grow(patch)
         is_complete = not self._sweeping
-        if is_complete and not patch.is_cut:
+        if is_complete and not patch.is_cut and self._may_be_unreached:
+            self._may_be_unreached = False
             self._drop_unreached(patch)
         self._release(patch)
         return patch, is_complete
@@ -415,6 +424,8 @@ class Graph:
         node.refs -= 1
         if node.refs <= 0:
             self._lost.append(node)
+        else:
+            self._may_be_unreached = True
 
     def _splice(
         self,

@@ -11,6 +11,7 @@ import operator
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import lru_cache
 from types import FunctionType, MemberDescriptorType, ModuleType
 from typing import Any
 
@@ -162,9 +163,12 @@ class WriteBack:
         try:
             if kind not in _CONTAINERS:
                 return self._merged_leaf(value, cell, path)
-            if self._is_of(value, cell) and self._depth < _DEEPEST:
+            if self._depth < _DEEPEST and self._is_of(value, cell):
                 self._depth += 1
                 try:
+                    if kind == "dict" and type(value) is dict:
+                        self._merge_dict(value, cell, path)
+                        return value
                     return self._merged_container(value, cell, path)
                 finally:
                     self._depth -= 1
@@ -176,6 +180,9 @@ class WriteBack:
         return made
 
     def _merged_leaf(self, value: Any, cell: Cell, path: str) -> Any:
+        if type(cell) is float and type(value) is float and value == cell and cell:
+            # Zeros have signs.
+            return value
         maker = leaf_maker(type(value))
         if maker is not None and _same_cell(maker(value), cell):
             return value
@@ -190,10 +197,9 @@ class WriteBack:
         """Whether an object is of the class that a cell names."""
         place = _PLACES[cell[0]]
         wanted = cell[place] if len(cell) > place else None
-        kind = type(value)
         if wanted is None:
-            return kind is _BY_NAME.get(cell[0])
-        return bool(type_name(kind) == wanted)
+            return type(value) is _BY_NAME.get(cell[0])
+        return bool(type_name(type(value)) == wanted)
 
     def _merged_container(self, value: Any, cell: Cell, path: str) -> Any:
         kind = cell[0]
@@ -228,17 +234,15 @@ class WriteBack:
         return value
 
     def _items(self, before: list[Any], cells: list[Cell], path: str) -> list[Any]:
-        after = []
-        for place, item in enumerate(cells):
-            if place < len(before) and _is_already(before[place], item):
-                after.append(before[place])
-                continue
+        after = before[: len(cells)]
+        for place, (held, item) in enumerate(zip(before, cells, strict=False)):
+            kind = type(item)
+            if kind is not type(held) or kind not in _ALIKE or held != item:
+                after[place] = self._merged(held, item, f"{path}[{place}]")
+        for place in range(len(before), len(cells)):
             at = f"{path}[{place}]"
-            if place < len(before):
-                after.append(self._merged(before[place], item, at))
-                continue
-            after.append(self._made(item, at))
-            self._note_made(item, at)
+            after.append(self._made(cells[place], at))
+            self._note_made(cells[place], at)
         return after
 
     def _note_made(self, cell: Cell, path: str) -> None:
@@ -268,7 +272,11 @@ class WriteBack:
 
     def _merge_dict(self, value: Any, cell: Cell, path: str) -> None:
         methods: Any = dict
-        if type(value) is not dict:
+        if type(value) is dict:
+            if list(value) == cell[1]:
+                self._merge_values(value, cell, path)
+                return
+        else:
             methods = next(base for base in mro_of(type(value)) if base is dict or type_name(base) == _ORDERED)
         before = dict(methods.items(value))
         after: dict[Any, Any] = {}
@@ -293,6 +301,18 @@ class WriteBack:
                 methods.__setitem__(value, key, item)
 
         self._write(path or "the keys", write)
+
+    def _merge_values(self, value: dict[Any, Any], cell: Cell, path: str) -> None:
+        """Plan for a dict whose keys are as they are to be: nearly every one, in a state of many."""
+        for key, held, item in list(zip(value, value.values(), cell[2], strict=True)):
+            # `_is_already`, without a call for each value of the program.
+            kind = type(item)
+            if kind is type(held) and kind in _ALIKE and held == item:
+                continue
+            at = path + _step(key)
+            found = self._merged(held, item, at)
+            if found is not held:
+                self._write(at, _setter(dict, value, key, found))
 
     def _key(self, cell: Cell, before: dict[Any, Any], path: str) -> Any:
         if type(cell) is _KnownKey:
@@ -501,12 +521,17 @@ def _class_named(name: str) -> type:
 
 
 def _step(key: Any) -> str:
-    if type(key) is str and key and _WORD.issuperset(key) and not key[0].isdigit():
-        return f".{key}"
     if type(key) is str:
-        escaped = key.replace("\\", "\\\\").replace('"', '\\"')
-        return f'["{escaped}"]'
+        return _text_step(key)
     return f"[{key!r}]" if type(key) in (int, float, bool, type(None), bytes) else f"[{short_name(type(key))}]"
+
+
+@lru_cache(maxsize=1024)
+def _text_step(key: str) -> str:
+    if key and _WORD.issuperset(key) and not key[0].isdigit():
+        return f".{key}"
+    escaped = key.replace("\\", "\\\\").replace('"', '\\"')
+    return f'["{escaped}"]'
 
 
 def _is_already(value: Any, cell: Cell) -> bool:
