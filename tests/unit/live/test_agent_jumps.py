@@ -253,3 +253,22 @@ def test_a_service_that_works_more_often_than_all_of_it_can_be_looked_at_is_put_
         assert -1_000_000 <= host.seen.mirror.state()["turns"] < 0
     finally:
         host.close()
+
+
+def test_values_that_are_equal_and_not_the_same_are_put_back(service: Service) -> None:
+    def put(values: str) -> None:
+        service.say(f"vars(SHOP).__setitem__('alike', {values})")
+
+    before = "{'zero': 0.0, 'one': 1, 'yes': True, 'same': 1.5, 'in': [0.0, 1, None], '4': [{}]}"
+    put(before)
+    cells = service.cells()
+
+    for values in (
+        "{'zero': -0.0, 'one': True, 'yes': 1, 'same': 1.5, 'in': [-0.0, 1.0, 0], '4': [{}]}",
+        "{'zero': 0, 'one': 1.0, 'yes': 1.0, 'same': float('nan'), 'in': [0.0, 1, None, 2], '4': [{'a': 0}]}",
+        "{'in': [], 'zero': 0.0, 4: 1}",
+    ):
+        put(values)
+        answer = service.host.ask("jump", seq=1, state=cells)
+        assert answer["ok"], answer
+        assert service.say("repr(SHOP.alike)") == repr(eval(before))
