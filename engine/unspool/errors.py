@@ -1,7 +1,11 @@
-"""The one error tree: everything a person can cause is an `UnspoolError` that names place and remedy."""
+"""The one error tree: everything a person can cause is an `UnspoolError` that names place and remedy.
+
+Addresses of PostgreSQL databases stand in messages without their passwords.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -169,3 +173,21 @@ def near_name(name: str, names: Iterable[str]) -> str:
     known = sorted(names)
     folded = {item.casefold(): item for item in known}
     return folded.get(name.casefold()) or next(iter(get_close_matches(name, known, n=1, cutoff=0.6)), "")
+
+
+_SCHEMES: Final = ("postgresql://", "postgres://")
+# A path made of an address has lost a slash; whatever stands before the last at-sign may be part of a password.
+_PASSWORD: Final = re.compile(r"(postgres(?:ql)?:/+[^:/@\s]*):\S*@")
+_OPTION: Final = re.compile(r"((?:ssl)?password=)[^&\s]*")
+
+
+def is_postgres(source: str) -> bool:
+    """Whether a source or a recorder's target is a PostgreSQL address."""
+    return source.startswith(_SCHEMES)
+
+
+def without_password(text: str) -> str:
+    """Return a text with every password taken out of the addresses in it."""
+    if "postgres" not in text:
+        return text
+    return _OPTION.sub(r"\1***", _PASSWORD.sub(r"\1@", text))

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING, Final
 
+from unspool.errors import is_postgres
 from unspool.history.history import History
-from unspool.model.addresses import is_postgres
 from unspool.model.keys import Path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import parse_path

@@ -10,7 +10,7 @@ from typing import Any
 from unspool import History
 from unspool.model.tags import Tagged
 from unspool.model.values import State
-from unspool.sources.timestamps import to_ns
+from unspool.sources.entries import to_ns
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 GRAPH = FIXTURES / "langgraph" / "graph.sqlite"

@@ -13,8 +13,7 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from unspool.errors import ConfigError, UnspoolError
-from unspool.model.addresses import is_postgres, without_password
+from unspool.errors import ConfigError, UnspoolError, is_postgres, without_password
 from unspool_tui.session import file_name, keep, state_folder
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ import msgspec
 from msgspec import Struct
 
 from unspool.errors import PathSyntaxError
-from unspool.model.encoded import FormShape, NotSplittable, map_views, shape_of
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import PathPattern, parse_path, parse_pattern, spell_pattern, unwrapped
+from unspool.model.wire import FormShape, NotSplittable, map_views, shape_of
 
 Record = Mapping[str, msgspec.Raw | bytes]
 """A record of a list: the wire forms of its fields."""

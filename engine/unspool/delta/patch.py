@@ -25,7 +25,9 @@ import zstandard
 
 from unspool.delta.identity import GONE, align
 from unspool.errors import CorruptHistory
-from unspool.model.encoded import (
+from unspool.model.limits import in_force
+from unspool.model.tags import Tag
+from unspool.model.wire import (
     FormShape,
     NotSplittable,
     header_size,
@@ -35,8 +37,6 @@ from unspool.model.encoded import (
     shared_ends,
     text_size,
 )
-from unspool.model.limits import in_force
-from unspool.model.tags import Tag
 
 SMALLEST_PATCHED: Final = 64
 """Bytes below which a value is written whole: a patch would not be smaller."""

@@ -16,13 +16,12 @@ from typing import Final
 from msgspec import Struct
 
 from unspool.delta.identity import GONE, align, identity_values, pattern_of, record_of
-from unspool.model.encoded import FormShape, NotSplittable, shape_of, shared_ends, split_list, split_map
 from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind
 from unspool.model.keys import Path, Step, format_path
 from unspool.model.paths import DEEPEST, parts_alike
 from unspool.model.values import Value, json_equal, strict_equal
-from unspool.model.wire import decode
+from unspool.model.wire import FormShape, NotSplittable, decode, shape_of, shared_ends, split_list, split_map
 
 
 def same_value(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> bool:

@@ -29,11 +29,10 @@ from unspool.history.verdict import (
     cut_short,
 )
 from unspool.model.cache import CacheStats
-from unspool.model.encoded import EncodedState
 from unspool.model.entries import CONTEXT, NOTE, RESTATED, SAME, ChangeKind, Entry
 from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
-from unspool.model.wire import decode, decode_all
+from unspool.model.wire import EncodedState, decode, decode_all
 from unspool.store.keeping import MayBegin, not_kept, told_dropped
 from unspool.store.protocol import Columns, CountsWrites, MayBeCutShort, Store, TellsNotes
 

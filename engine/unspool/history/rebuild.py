@@ -29,7 +29,7 @@ from unspool.codec.records import (
 )
 from unspool.errors import CorruptHistory, UnspoolError
 from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedCache, CacheStats
-from unspool.model.encoded import EncodedState
+from unspool.model.wire import EncodedState
 from unspool.store.protocol import RecordRun, Store
 
 StateT = TypeVar("StateT")

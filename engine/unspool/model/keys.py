@@ -21,10 +21,9 @@ from functools import lru_cache
 from typing import Final
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
-from unspool.model.encoded import extension_of
 from unspool.model.tags import CONTENTS, Tag, Tagged, compose, from_tag, leaf_form
 from unspool.model.values import Value, strict_equal
-from unspool.model.wire import PLAIN, decode
+from unspool.model.wire import PLAIN, decode, extension_of
 
 
 class Key:

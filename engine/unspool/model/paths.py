@@ -14,12 +14,20 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple, TypeVar, cast
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
-from unspool.model.encoded import FormShape, NotSplittable, extension_of, list_views, shape_of, split_list, split_map
 from unspool.model.encoding import encode
 from unspool.model.keys import Key, Path, Step, format_path, spell_key, spelled_form, spelled_value, step_of_form
 from unspool.model.tags import Tag, Tagged
 from unspool.model.values import Value
-from unspool.model.wire import decode
+from unspool.model.wire import (
+    FormShape,
+    NotSplittable,
+    decode,
+    extension_of,
+    list_views,
+    shape_of,
+    split_list,
+    split_map,
+)
 
 Parts = dict[Step, bytes] | list[bytes]
 """The wire forms of an object's values by key, or of a list's items."""

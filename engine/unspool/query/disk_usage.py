@@ -12,11 +12,11 @@ from unspool.errors import CorruptHistory, EntryNotKept
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.encoded import text_size
 from unspool.model.entries import NOTE
 from unspool.model.keys import Path, format_path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import PathPattern, covers
+from unspool.model.wire import text_size
 from unspool.query.findings import parse_pattern
 from unspool.query.lineage import EMPTY_STATE, StateReader, Stretch, Wire, windows
 from unspool.query.value_parts import Difference, differences, leaves

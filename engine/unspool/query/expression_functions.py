@@ -14,12 +14,12 @@ from jmespath.exceptions import JMESPathError
 from jmespath.functions import Functions, signature
 
 from unspool.model import wire
-from unspool.model.encoded import NotSplittable, split_list
 from unspool.model.json_text import in_one_line
 from unspool.model.keys import spell_key, step_of_form
 from unspool.model.limits import LARGE_BYTES, refuse_heavy
 from unspool.model.tags import Tag, from_tag
 from unspool.model.values import Value
+from unspool.model.wire import NotSplittable, split_list
 
 _AS_LIST: Final = frozenset((Tag.TUPLE, Tag.SET, Tag.FROZENSET))
 

@@ -17,12 +17,11 @@ from unspool.delta.structural import Identity, identity_at, same_value
 from unspool.errors import CorruptHistory, QuestionError
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.encoded import FormShape, header_size, shape_of
 from unspool.model.keys import Path, Step, format_path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import Parts, parts_of
 from unspool.model.values import MISSING, Value
-from unspool.model.wire import decode
+from unspool.model.wire import FormShape, decode, header_size, shape_of
 from unspool.query.lineage import StateReader, branch_after, line_to, touches_back
 from unspool.query.value_parts import find
 

@@ -22,11 +22,11 @@ from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import ChainFault, Verdict
-from unspool.model.encoded import EncodedState
 from unspool.model.encoding import encode
 from unspool.model.entries import HOLE_ATOM
 from unspool.model.limits import Cancelled, Progress
 from unspool.model.values import Value
+from unspool.model.wire import EncodedState
 from unspool.query.doctor.blocks import ADDED, DELETED, DOUBT_META, MODIFIED, Changes, differing
 from unspool.query.doctor.diagnosis import (
     Diagnosis,

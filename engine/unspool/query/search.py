@@ -16,7 +16,6 @@ from unspool.errors import ExpressionError
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.encoded import shared_ends
 from unspool.model.encoding import encode
 from unspool.model.entries import iso_time
 from unspool.model.json_text import in_one_line
@@ -24,7 +23,7 @@ from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import DEEPEST, parts_inside
 from unspool.model.values import Value
-from unspool.model.wire import decode
+from unspool.model.wire import decode, shared_ends
 from unspool.query.bisect import Bisection, Flip
 from unspool.query.expression_functions import plain
 from unspool.query.expression_text import refuse_unknown

@@ -14,9 +14,9 @@ from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_d
 from unspool.codec.state_codec import DeltaStrategy, binary_available
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History, StateView
-from unspool.model.encoded import EncodedState
 from unspool.model.entries import ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
+from unspool.model.wire import EncodedState
 from unspool.query.doctor.chains import rule_named
 from unspool.store.file import FileStore
 from unspool.store.layout import FileConnection

@@ -19,12 +19,11 @@ from unspool.errors import PathNotFound
 from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
-from unspool.model.encoded import FormShape, shape_of
 from unspool.model.entries import SourceLine, caller_of, passed_over_in
 from unspool.model.keys import Path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.values import MISSING, Value
-from unspool.model.wire import decode
+from unspool.model.wire import FormShape, decode, shape_of
 from unspool.query.lineage import StateReader
 from unspool.query.path_writes import PathWrite, WriteKind, follow_back
 from unspool.query.value_parts import differences, find, leaves

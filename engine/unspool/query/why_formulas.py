@@ -18,11 +18,10 @@ from itertools import islice
 from typing import Final
 
 from unspool.delta.structural import Identity
-from unspool.model.encoded import FormShape, shape_of
 from unspool.model.keys import Path
 from unspool.model.paths import DEEPEST, PathPattern, content_of, parts_inside, places, spell_pattern
 from unspool.model.values import Value
-from unspool.model.wire import decode
+from unspool.model.wire import FormShape, decode, shape_of
 from unspool.query.lineage import Wire
 from unspool.query.value_parts import children, differences
 

@@ -18,11 +18,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final
 
-from unspool.model.encoded import FormShape, shape_of
 from unspool.model.keys import Path, Step
 from unspool.model.paths import child_of, content_of, parts_inside
 from unspool.model.values import Value
-from unspool.model.wire import decode
+from unspool.model.wire import FormShape, decode, shape_of
 from unspool.query.path_writes import PathWrite, WriteKind
 from unspool.query.why_formulas import (
     STAR,

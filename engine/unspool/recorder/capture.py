@@ -33,9 +33,8 @@ from unspool.codec.strategies import BlockStrategy, ChainState, FullSnapshotStra
 from unspool.delta.patch import SMALLEST_PATCHED, TooManySteps, make_frame, make_patch
 from unspool.delta.structural import may_hide, same_value
 from unspool.errors import ConfigError, MissingExtra
-from unspool.model.encoded import NotSplittable, is_one_value, shared_end, shared_from, split_map
 from unspool.model.values import MISSING, Value
-from unspool.model.wire import encode_json
+from unspool.model.wire import NotSplittable, encode_json, is_one_value, shared_end, shared_from, split_map
 from unspool.recorder.encoding import Encoded, EncodedState, Encoding, StateLayout, items_of, plain_text
 
 _FEW: Final = 24

@@ -13,8 +13,7 @@ from collections.abc import Callable
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from unspool.errors import ConfigError, UnreadableSource
-from unspool.model.addresses import is_postgres
+from unspool.errors import ConfigError, UnreadableSource, is_postgres
 from unspool.store.file import Durability, FileStore
 from unspool.store.postgres import SpoolOptions
 from unspool.store.protocol import Sink

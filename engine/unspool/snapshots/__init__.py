@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from unspool.model.cache import CacheStats, ReconstructionCache
     from unspool.snapshots.atoms import AtomChange, AtomEntry
     from unspool.snapshots.calculator import DeltaCalculator, invert_delta, merge_deltas
-    from unspool.snapshots.chain_manager import ChainManagerConfig, DeltaChainManager
+    from unspool.snapshots.chain_manager import (
+        ChainManagerConfig,
+        CompressionResult,
+        CompressionStrategy,
+        DeltaChainManager,
+        DeltaCompressionConfig,
+        DeltaCompressionFactory,
+    )
     from unspool.snapshots.chains import DeltaChain, chain_states, states_of_chains
     from unspool.snapshots.changes import ApplyOptions, DeltaOptions
     from unspool.snapshots.history_entries import IncrementalSnapshotConfig
@@ -43,12 +50,6 @@ if TYPE_CHECKING:
         SnapshotMetadata,
         snapshot_from_dict,
     )
-    from unspool.snapshots.strategies import (
-        CompressionResult,
-        CompressionStrategy,
-        DeltaCompressionConfig,
-        DeltaCompressionFactory,
-    )
 
 _MODULES = {
     "unspool.codec.strategies": (
@@ -58,7 +59,10 @@ _MODULES = {
     "unspool.model.cache": "CacheStats ReconstructionCache",
     "unspool.snapshots.atoms": "AtomChange AtomEntry",
     "unspool.snapshots.calculator": "DeltaCalculator invert_delta merge_deltas",
-    "unspool.snapshots.chain_manager": "ChainManagerConfig DeltaChainManager",
+    "unspool.snapshots.chain_manager": (
+        "ChainManagerConfig CompressionResult CompressionStrategy DeltaChainManager DeltaCompressionConfig "
+        "DeltaCompressionFactory"
+    ),
     "unspool.snapshots.chains": "DeltaChain chain_states states_of_chains",
     "unspool.snapshots.changes": "ApplyOptions DeltaOptions",
     "unspool.snapshots.history_entries": "IncrementalSnapshotConfig",
@@ -67,9 +71,6 @@ _MODULES = {
         "ReconstructionPath ReconstructionResult ReconstructorConfig SnapshotReconstructor"
     ),
     "unspool.snapshots.snapshot": "DeltaMetadata DeltaSnapshot Snapshot SnapshotMetadata snapshot_from_dict",
-    "unspool.snapshots.strategies": (
-        "CompressionResult CompressionStrategy DeltaCompressionConfig DeltaCompressionFactory"
-    ),
 }
 _HOMES = {name: module for module, names in _MODULES.items() for name in names.split()}
 

@@ -25,7 +25,13 @@ from unspool.model.cache import DEFAULT_MAX_BYTES, DEFAULT_MAX_ENTRIES, BoundedC
 from unspool.model.limits import require_bool, require_choice, require_number
 from unspool.model.values import Value
 from unspool.snapshots.atoms import AtomEntry
-from unspool.snapshots.chain_manager import DEFAULT_FULL_SNAPSHOT_INTERVAL
+from unspool.snapshots.chain_manager import (
+    DEFAULT_FULL_SNAPSHOT_INTERVAL,
+    CompressionStrategy,
+    DeltaCompressionConfig,
+    DeltaCompressionFactory,
+    wall_clock,
+)
 from unspool.snapshots.changes import DETECTIONS, DeltaOptions, Detection, delta_between, with_sizes
 from unspool.snapshots.packing import (
     COMPRESSION_LEVELS,
@@ -38,12 +44,6 @@ from unspool.snapshots.packing import (
 )
 from unspool.snapshots.reconstructor import ENTRY_OVERHEAD, SnapshotReconstructor
 from unspool.snapshots.snapshot import DeltaSnapshot, Milliseconds, Snapshot, SnapshotMetadata
-from unspool.snapshots.strategies import (
-    CompressionStrategy,
-    DeltaCompressionConfig,
-    DeltaCompressionFactory,
-    wall_clock,
-)
 
 StrategyLike: TypeAlias = (
     str | Mapping[str, Value] | DeltaCompressionConfig | CompressionStrategy | FullSnapshotStrategy

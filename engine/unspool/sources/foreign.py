@@ -17,10 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from unspool.errors import ConfigError, LimitExceeded, UnreadableSource, UnspoolError
+from unspool.errors import ConfigError, LimitExceeded, UnreadableSource, UnspoolError, is_postgres
 from unspool.files import ScratchFolder, create_private
 from unspool.history.verdict import COMPLETE, Feeder
-from unspool.model.addresses import is_postgres
 from unspool.opened import OpenHistory, is_native, open_native
 from unspool.recorder.recorder import Recorder
 from unspool.sources.detection import (

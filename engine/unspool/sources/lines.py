@@ -21,6 +21,7 @@ from unspool.model.limits import DEFAULT_LIMITS, Cancelled, Limits
 from unspool.model.values import MISSING, Value
 from unspool.sources.bytestream import TailedFile, TailedLine
 from unspool.sources.entries import (
+    PLAUSIBLE_NS,
     TIME_FROM_FILE,
     Chains,
     Findings,
@@ -29,8 +30,8 @@ from unspool.sources.entries import (
     SourceEntry,
     UnusableRecord,
     examine_records,
+    to_ns,
 )
-from unspool.sources.timestamps import PLAUSIBLE_NS, to_ns
 
 _LOOKED_AT: Final = 20
 """Records that are looked at for a field that reads as a time."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from unspool.delta.identity import canonical_identity
-from unspool.model.addresses import is_postgres
+from unspool.errors import is_postgres
 from unspool.model.limits import Limits, asked_for
 from unspool.model.paths import parse_path
 from unspool.opened import NATIVE_NAMES, OpenHistory, is_native, open_native

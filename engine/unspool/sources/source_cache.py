@@ -25,10 +25,9 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from unspool import system
-from unspool.errors import UnreadableSource, UnspoolError
+from unspool.errors import UnreadableSource, UnspoolError, is_postgres
 from unspool.files import drop_lock, make_folder, take_lock, write_whole
 from unspool.history.verdict import FINISHED, ChainFault, Progress, Verdict
-from unspool.model.addresses import is_postgres
 from unspool.model.limits import Cancelled
 from unspool.opened import OpenHistory
 from unspool.sources.entries import GIT_PREFIX, STANDARD_INPUT, ChainedReader, Reading

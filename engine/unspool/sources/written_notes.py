@@ -29,10 +29,17 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from unspool import system
-from unspool.errors import ConfigError, HistoryLocked, StorageFailed, UnreadableSource, UnspoolError
+from unspool.errors import (
+    ConfigError,
+    HistoryLocked,
+    StorageFailed,
+    UnreadableSource,
+    UnspoolError,
+    is_postgres,
+    without_password,
+)
 from unspool.files import PRIVATE, drop_lock, make_folder, take_lock, whole_file
 from unspool.history.history import History
-from unspool.model.addresses import is_postgres, without_password
 from unspool.model.entries import iso_time
 from unspool.model.keys import Path as Steps
 from unspool.model.keys import format_path

@@ -17,7 +17,7 @@ import pytest
 from support.waiting import wait_until
 from unspool import open_history
 from unspool.events import EventLog, reconstruct_source, write_source
-from unspool.sources.formats.source_saves import Save, SourceSaves
+from unspool.sources.formats.event_archives import Save, SourceSaves
 from unspool_tui.cli import run
 
 SEEDS = Path(__file__).parents[3] / "fixtures" / "seeds"

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.examples import examples
-from unspool.model.encoded import shared_end, shared_ends, shared_from
+from unspool.model.wire import shared_end, shared_ends, shared_from
 
 pieces = st.binary(max_size=5) | st.sampled_from([b"a" * 100, b"ab" * 600, b"x" * 5000])
 

@@ -13,10 +13,10 @@ from question_histories import Told, damaged_shop, histories, tell
 
 from unspool.errors import CorruptHistory, ExpressionError
 from unspool.history import History
-from unspool.model.encoded import text_size
 from unspool.model.encoding import encode
 from unspool.model.paths import covers
 from unspool.model.values import strict_equal
+from unspool.model.wire import text_size
 from unspool.query.disk_usage import footprint
 from unspool.query.findings import parse_pattern
 from unspool.query.value_parts import leaves

@@ -21,11 +21,10 @@ from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import json_equal, strict_equal
 from unspool.sources.detection import natural_key
 from unspool.sources.documents import kind_of
-from unspool.sources.entries import UnusableRecord
+from unspool.sources.entries import UnusableRecord, to_ns
 from unspool.sources.formats.nexus import revive_typed
 from unspool.sources.formats.patches import apply_operation
 from unspool.sources.formats.redux import revive
-from unspool.sources.timestamps import to_ns
 
 texts = st.text(max_size=6)
 

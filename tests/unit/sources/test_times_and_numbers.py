@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from unspool import open_history
 from unspool.model.json_exact import exact_float, parse
 from unspool.model.values import strict_equal
-from unspool.sources.timestamps import find_time, iso_time, to_ns
+from unspool.sources.entries import find_time, iso_time, to_ns
 from unspool_tui.cli import run
 
 NOON = "2024-05-01T12:00:00.000000Z"

@@ -14,8 +14,14 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import click
 
-from unspool.errors import ConfigError, EntryNotFound, PathSyntaxError, UnreadableSource, UnspoolError
-from unspool.model.addresses import without_password
+from unspool.errors import (
+    ConfigError,
+    EntryNotFound,
+    PathSyntaxError,
+    UnreadableSource,
+    UnspoolError,
+    without_password,
+)
 from unspool.query import SEARCHED
 from unspool_tui.cli.ending import end_when_told, is_ending, was_told
 from unspool_tui.cli.help_pages import write_first_screen

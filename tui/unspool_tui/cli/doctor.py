@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.model.addresses import without_password
+from unspool.errors import without_password
 from unspool.model.entries import iso_time
 from unspool.model.values import Value
 from unspool_tui.cli.ending import interruptible

@@ -15,8 +15,7 @@ import click
 from unspool.errors import UnreadableSource
 from unspool.events.log import EventLog
 from unspool.model.json_text import to_json
-from unspool.sources.formats.event_archives import chosen_spaces
-from unspool.sources.formats.source_saves import SourceSaves
+from unspool.sources.formats.event_archives import SourceSaves, chosen_spaces
 from unspool_tui.cli.export import refuse_same_file, write_bytes
 from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.options import json_option
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from unspool.events.log import EventLog
     from unspool.events.records import Event, IntegrityReport
     from unspool.model.values import Value
-    from unspool.sources.formats.source_saves import Save, SourceSaves
+    from unspool.sources.formats.event_archives import Save, SourceSaves
 
 _NAMED: Final = 5
 _FILE: Final = click.Path(path_type=Path, dir_okay=False)

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from unspool.errors import HistoryLocked, UnreadableSource
+from unspool.errors import HistoryLocked, UnreadableSource, is_postgres, without_password
 from unspool.files import write_whole
-from unspool.model.addresses import is_postgres, without_password
 from unspool.model.paths import parse_path
 from unspool_tui.cli.help_pages import command
 from unspool_tui.cli.notes import found_notes, tell_unread

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import click
 
-from unspool.errors import ConfigError, EntryNotFound, UnspoolError
-from unspool.model.addresses import without_password
+from unspool.errors import ConfigError, EntryNotFound, UnspoolError, without_password
 from unspool.model.entries import EntryKind, caller_of, iso_time
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path, value_parts

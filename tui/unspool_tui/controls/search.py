@@ -235,7 +235,7 @@ def extend_rows(main: HistoryScreen, before: int, total: int) -> None:
 
 def ask_actions(main: HistoryScreen) -> None:
     """List the actions by how often they happened, and filter by one."""
-    from unspool_tui.screens.action_counts import ActionsPage  # loaded when it is first opened
+    from unspool_tui.screens.answers import ActionsPage  # loaded when it is first opened
 
     main.open(ActionsPage(main, lambda text: start_filter(main, text, moving=True), lambda seq: go(main, str(seq))))
 
@@ -298,7 +298,7 @@ def _turned(turn: AnswerChange) -> ResultRow:
 
 def ask_why(main: HistoryScreen) -> None:
     """Follow the causes of the selected value back from the head."""
-    from unspool_tui.screens.why import WhyScreen  # loaded when it is first opened
+    from unspool_tui.screens.answers import WhyScreen  # loaded when it is first opened
 
     main.open(WhyScreen(main, main.view.selected, main.view.head))
 

@@ -62,7 +62,7 @@ def _told(label: Label, tabs: Tabs, number: int) -> str:
 
 def compare_tabs(main: HistoryScreen) -> None:
     """Find where this history and that of the next tab part."""
-    from unspool_tui.screens.compare import CompareScreen  # loaded when it is first opened
+    from unspool_tui.screens.answers import CompareScreen  # loaded when it is first opened
 
     tabs = main.unspool_app.tabs
     number = (tabs.front + 1) % len(tabs)

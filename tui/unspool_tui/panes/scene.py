@@ -14,11 +14,10 @@ from unspool.model.entries import SourceLine
 from unspool_tui.panes.answer import AnswerStrip, EntryAnswer
 from unspool_tui.panes.changes import ChangesPane
 from unspool_tui.panes.detail import NOTHING, QUICK_SECONDS, Decoded, Detail, LoadingPace, request_of
-from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, always, knows
+from unspool_tui.panes.history import EARLY_FROM, EarlyColumns, EntryBook, HistoryPane, ResultsPane, always, knows
 from unspool_tui.panes.inspect import NO_STORY, InspectPane, LeafBook, OriginBook
 from unspool_tui.panes.lanes import LaneBook
 from unspool_tui.panes.names import ActionCounts
-from unspool_tui.panes.results import ResultsPane
 from unspool_tui.panes.stats import StatsPane
 from unspool_tui.panes.watches import WatchBook
 from unspool_tui.rendering.line import Glyphs

@@ -12,8 +12,7 @@ from unspool.model.keys import Path
 from unspool_tui.actions import hints, show_key
 from unspool_tui.panes.answer import FRAMED_FROM, framed
 from unspool_tui.panes.detail import DetailRequest, request_of
-from unspool_tui.panes.history import nothing_rows
-from unspool_tui.panes.results import look_up
+from unspool_tui.panes.history import look_up, nothing_rows
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
 from unspool_tui.rendering.line import BLANK, Row, wrap_words

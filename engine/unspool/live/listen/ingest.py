@@ -12,10 +12,9 @@ from unspool.live.listen.gate import Refused
 from unspool.live.listen.histories import Histories, StoreHistory
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.values import Value
-from unspool.sources.entries import UnusableRecord
+from unspool.sources.entries import UnusableRecord, to_ns
 from unspool.sources.formats.patches import PatchedDocument, operations_of
 from unspool.sources.formats.states import action_label
-from unspool.sources.timestamps import to_ns
 
 PREFIX: Final = "/v1/"
 _KEYS: Final = frozenset(("state", "patch", "action", "at", "meta", "id", "parent"))

@@ -21,8 +21,7 @@ from unspool.delta.structural import same_value
 from unspool.errors import CorruptHistory, DeltaCompressionError
 from unspool.history.diff import fork_base
 from unspool.model.cache import BoundedCache
-from unspool.model.encoded import EncodedState
-from unspool.model.wire import decode
+from unspool.model.wire import EncodedState, decode
 from unspool.query.doctor.findings import ChainedSource, Code, Facts, Fault, FindingLog, Report, Step, Touched
 from unspool.store import blocks
 from unspool.store.blocks import KIND_BITS, BlockColumns, part_of

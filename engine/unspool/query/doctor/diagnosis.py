@@ -14,9 +14,9 @@ from unspool.errors import EntryDropped, UnreadableSource, UnspoolError
 from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import ChainFault, Verdict, VerdictStatus
-from unspool.model.encoded import EncodedState
 from unspool.model.entries import Entry
 from unspool.model.limits import Cancelled, Progress
+from unspool.model.wire import EncodedState
 from unspool.query.doctor.blocks import EntryChecks, Replayer, ValueChecks, check_facts, check_leftovers, reason
 from unspool.query.doctor.chains import (
     ChainBook,

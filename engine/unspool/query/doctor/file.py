@@ -14,7 +14,7 @@ from unspool.codec.records import FULL_CODECS, PackedRecords, Record, RecordCode
 from unspool.errors import CorruptHistory, NewerSchema, UnreadableSource, UnspoolError
 from unspool.files import ScratchFolder
 from unspool.model.cache import BoundedCache
-from unspool.model.encoded import EncodedState
+from unspool.model.wire import EncodedState
 from unspool.query.doctor.blocks import (
     BlockKey,
     BlockReader,

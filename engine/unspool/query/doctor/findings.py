@@ -13,8 +13,8 @@ import msgspec
 
 from unspool.codec.records import Record, RecordCodec
 from unspool.history.stats import Health
-from unspool.model.encoded import EncodedState
 from unspool.model.values import Value
+from unspool.model.wire import EncodedState
 
 
 class Severity(StrEnum):

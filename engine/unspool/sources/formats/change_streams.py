@@ -19,11 +19,12 @@ from unspool.sources.entries import (
     Reader,
     SourceEntry,
     UnusableRecord,
+    find_time,
     fits,
+    to_ns,
     with_others,
 )
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.timestamps import find_time, to_ns
 
 _LABELS: Final = {"c": "create", "r": "read", "u": "update", "d": "delete", "t": "truncate"}
 _KEYS: Final = ("id", "_id", "uuid", "uid", "key", "ID", "Id")

@@ -21,9 +21,9 @@ from unspool.sources.entries import (
     SourceEntry,
     UnusableRecord,
     as_state,
+    to_ns,
 )
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.timestamps import to_ns
 
 NO_BASE: Final = "the base state is not in the file: only the atoms that the records change are known"
 

@@ -19,10 +19,18 @@ from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole, unreadable
 from unspool.sources.detection import Probe, SourceShape, natural_key
 from unspool.sources.documents import COMPRESSED_SUFFIXES, LINE_SUFFIXES, SUFFIXES, kind_of, parse_document, suffix_of
-from unspool.sources.entries import Findings, Interpreter, Reader, SourceEntry, UnusableRecord
+from unspool.sources.entries import (
+    PLAUSIBLE_NS,
+    Findings,
+    Interpreter,
+    Reader,
+    SourceEntry,
+    UnusableRecord,
+    find_time,
+    to_ns,
+)
 from unspool.sources.formats import delta_records, nexus
 from unspool.sources.formats.states import DocumentRecords
-from unspool.sources.timestamps import PLAUSIBLE_NS, find_time, to_ns
 from unspool.sources.written_notes import is_notes_file
 
 SOURCE_ATOM: Final = "source"

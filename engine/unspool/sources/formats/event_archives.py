@@ -1,24 +1,28 @@
 """The events of one space or of many as entries: each event with its data, and the state its space is in after it.
 
 With one space its state is the state. With several the state is that of all of them, and atoms are named `space atom`.
+Source files that are watched get such events too: each save becomes one in an event log.
 """
 
 from __future__ import annotations
 
 import heapq
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Final
 
 from unspool.errors import EventLogError, UnreadableSource
 from unspool.events.appending import find_space, rows_after
 from unspool.events.archive import MAGIC, unpack_archive
 from unspool.events.database import APPLICATION_ID, TABLES
+from unspool.events.diff_storage import record_file
 from unspool.events.log import EventLog
-from unspool.events.records import BrokenLink, Event, EventType, Head
+from unspool.events.records import BrokenLink, Event, EventType, Head, InvalidEvent
 from unspool.events.replay import SOURCE_KEY, SourceState
 from unspool.events.rows import GAP, broken_link, event_of, moment
 from unspool.events.source_states import (
@@ -35,7 +39,7 @@ from unspool.model.limits import Cancelled
 from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.detection import Choice, Probe, SourceShape, several
-from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SeqOf, SourceEntry
+from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SeqOf, SourceEntry, to_ns
 from unspool.sources.sqlite_files import (
     BUSY_S,
     ForeignDatabase,
@@ -44,7 +48,7 @@ from unspool.sources.sqlite_files import (
     report_other_tables,
     side_files,
 )
-from unspool.sources.timestamps import to_ns
+from unspool.sources.watch import FileWatcher
 
 _NAMED: Final = 5
 """Spaces that a message names; the rest are counted."""
@@ -554,3 +558,148 @@ def _unpacked(probe: Probe) -> Mapping[str, list[Event]]:
         raise UnreadableSource(f"{probe.path}: its compressed data ends early; copy the archive again") from None
     except EventLogError as error:
         raise UnreadableSource(str(error)) from None
+
+
+_REST_S: Final = 0.01
+"""How long a file must rest after a save."""
+_EMPTY_S: Final = 0.05
+"""How long an empty one must: editors that write in place empty it first."""
+_LONGEST_S: Final = 2.0
+"""How long is waited for a file that never rests."""
+
+_Signature = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Save:
+    """What came of looking at a file.
+
+    Attributes:
+        path: the file.
+        event: the event that was written; None where there was a problem.
+        problem: why the file could not be recorded; empty where it was.
+    """
+
+    path: Path
+    event: Event | None
+    problem: str = ""
+
+
+class SourceSaves:
+    """Records files into an event log, once or each time they are saved."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        paths: Sequence[Path],
+        *,
+        poll: float | None = None,
+        tell: Callable[[str], object] = lambda _trouble: None,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            log: where events go; each file is a space, named by its path as given.
+            paths: the files; one that is not there yet is waited for.
+            poll: look every so many seconds instead of waiting for events (network drives).
+            tell: called when `follow` has to look for changes although it was to wait for them, with the reason.
+
+        Raises:
+            ConfigError: `poll` is not a positive number.
+        """
+        self._log = log
+        self._paths = tuple(dict.fromkeys(paths))
+        # A queue of this kind may be put into from a signal handler; an Event set there could wait for itself.
+        self._changes: SimpleQueue[None] = SimpleQueue()
+        self._is_stopping = False
+        self._tell = tell
+        self._watcher = FileWatcher(self._paths, self._wake, poll=poll)
+        self._seen: dict[Path, _Signature | None] = {}
+        self._said: dict[Path, str] = {}
+        self.passed_over = 0
+        """Changes of files that were followed by another before they could be read: saves that the log may not have."""
+
+    def record(self) -> Iterator[Save]:
+        """Record what the files hold now; files that hold nothing new are passed over."""
+        for path in self._paths:
+            save = self._recorded(path)
+            if save is not None:
+                yield save
+
+    def follow(self) -> Iterator[Save]:
+        """Record the files now, and again whenever they are saved, until `stop` is called.
+
+        Raises:
+            EventLogError: the log cannot be written.
+        """
+        # The watcher begins first: a save between the first look and its start would be missed.
+        with self._watcher:
+            told = self._told_trouble("")
+            yield from self.record()
+            while not self._is_stopping:
+                self._wait()
+                told = self._told_trouble(told)
+                for path in self._paths:
+                    if not self._is_stopping and self._settled(path) != self._seen.get(path):
+                        save = self._recorded(path)
+                        if save is not None:
+                            yield save
+
+    def _told_trouble(self, told: str) -> str:
+        trouble = self._watcher.trouble
+        if trouble and trouble != told:
+            self._tell(trouble)
+        return trouble
+
+    def stop(self) -> None:
+        """End `follow`; may be called from another thread or a signal handler."""
+        self._is_stopping = True
+        self._wake()
+
+    def _wake(self) -> None:
+        self._changes.put(None)
+
+    def _wait(self) -> None:
+        """Wait for a change; several that came meanwhile count as one."""
+        self._changes.get()
+        while True:
+            try:
+                self._changes.get_nowait()
+            except Empty:
+                return
+
+    def _recorded(self, path: Path) -> Save | None:
+        # Looked at before it is read: a save in between is then seen as new.
+        self._seen[path] = _signature(path)
+        try:
+            event = record_file(self._log, path)
+        except (UnreadableSource, InvalidEvent) as error:
+            problem = str(error)
+            if self._said.get(path) == problem:
+                return None
+            self._said[path] = problem
+            return Save(path, None, problem)
+        self._said.pop(path, None)
+        return None if event is None else Save(path, event)
+
+    def _settled(self, path: Path) -> _Signature | None:
+        """Wait until a file rests; return what it looks like then."""
+        before = _signature(path)
+        latest = time.monotonic() + _LONGEST_S
+        while not self._is_stopping and before != self._seen.get(path) and time.monotonic() < latest:
+            is_empty = before is None or not before[2]
+            time.sleep(_EMPTY_S if is_empty else _REST_S)
+            now = _signature(path)
+            if now == before:
+                break
+            self.passed_over += not is_empty
+            before = now
+        return before
+
+
+def _signature(path: Path) -> _Signature | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns

@@ -8,10 +8,9 @@ from typing import Final
 from unspool.model.entries import NO_META
 from unspool.model.values import Value
 from unspool.sources.detection import Probe, SourceShape
-from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry
+from unspool.sources.entries import TIME_FROM_FILE, TIME_KEYS, Reader, SourceEntry, find_time
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.timestamps import TIME_KEYS, find_time
 
 EVENT_ATOM: Final = "event"
 NAME_KEYS: Final = ("event", "eventType", "event_type", "action", "type", "name", "kind", "msg", "message")

@@ -19,10 +19,9 @@ from unspool.model.json_exact import BrokenText, Parsed
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
 from unspool.sources.documents import kind_of, parse_document
-from unspool.sources.entries import Findings, Reader, SourceEntry
+from unspool.sources.entries import NS_PER_SECOND, Findings, Reader, SourceEntry
 from unspool.sources.formats.directory import guessed_document, is_document_by_name, is_text_by_name, text_state
 from unspool.sources.formats.states import document_entry
-from unspool.sources.timestamps import NS_PER_SECOND
 
 _SAFE: Final = (
     "-c", "core.fsmonitor=false", "-c", "log.showSignature=false", "-c", "core.quotePath=false",

@@ -13,7 +13,7 @@ from unspool.history.verdict import Progress
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.values import State, Value
 from unspool.sources.detection import Probe, SourceShape
-from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SourceEntry
+from unspool.sources.entries import TIME_FROM_FILE, Findings, Reader, SourceEntry, to_ns
 from unspool.sources.sqlite_files import (
     ForeignDatabase,
     columns_of,
@@ -22,7 +22,6 @@ from unspool.sources.sqlite_files import (
     report_other_tables,
     side_files,
 )
-from unspool.sources.timestamps import to_ns
 
 
 def states_query(tables: dict[str, set[str]], path: Path) -> str:

@@ -17,8 +17,7 @@ from unspool.model.entries import NO_META
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, State, Value
-from unspool.sources.entries import TIME_FROM_FILE, Known, SourceEntry, UnusableRecord, with_others
-from unspool.sources.timestamps import to_ns
+from unspool.sources.entries import TIME_FROM_FILE, Known, SourceEntry, UnusableRecord, to_ns, with_others
 
 _CONSTRUCTED: Final = range(6)
 """Codes 0 to 5: a class by module and name, and what it was made from (one argument, positional ones, keywords, a

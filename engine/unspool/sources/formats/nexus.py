@@ -30,10 +30,10 @@ from unspool.sources.entries import (
     UnusableRecord,
     as_state,
     fits,
+    to_ns,
 )
 from unspool.sources.lines import ItemsReader, LinesReader, beside
 from unspool.sources.tagged_values import CopiedContainer, Leaf, Reference, plain_frame, revive_with
-from unspool.sources.timestamps import to_ns
 
 _ID, _TYPE, _REF, _ESCAPE = "__id", "__type", "__ref", "__esc_"
 MAP: Final = "Map"

@@ -20,18 +20,19 @@ from unspool.model.values import Value, json_equal
 from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import (
     TIME_FROM_FILE,
+    USUAL_TIME_KEYS,
     Known,
     Reader,
     SourceEntry,
     UnusableRecord,
     as_state,
+    find_time,
     fits,
     with_others,
 )
 from unspool.sources.formats.states import ACTION_KEYS, NOTE, action_label, is_envelope, state_of
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.tagged_values import NOTHING, TAGGED, Size, from_tagged, unfolded_size
-from unspool.sources.timestamps import USUAL_TIME_KEYS, find_time
 
 _INDEX: Final = re.compile(r"0|[1-9][0-9]*", re.ASCII)
 _LENGTH: Final = "length"

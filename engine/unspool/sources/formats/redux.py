@@ -27,12 +27,12 @@ from unspool.sources.entries import (
     SourceEntry,
     UnusableRecord,
     as_state,
+    to_ns,
     with_others,
 )
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.tagged_values import DROP, CopiedContainer, Leaf, Reference, plain_frame, revive_with
-from unspool.sources.timestamps import to_ns
 
 JSAN: Final = "$jsan"
 SERIALIZED_TYPE: Final = "__serializedType__"

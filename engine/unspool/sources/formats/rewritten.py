@@ -18,7 +18,6 @@ from typing import Final
 
 from unspool.errors import LimitExceeded, UnreadableSource
 from unspool.history.verdict import Progress
-from unspool.model.encoded import header_size
 from unspool.model.encoding import encode
 from unspool.model.json_exact import (
     BrokenText,
@@ -34,6 +33,7 @@ from unspool.model.json_exact import (
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.tags import array_header, map_header
 from unspool.model.values import MISSING, Value, strict_equal
+from unspool.model.wire import header_size
 from unspool.recorder.encoding import EncodedState, StateLayout
 from unspool.sources.bytestream import CutShort, read_whole
 from unspool.sources.detection import Probe, SourceShape

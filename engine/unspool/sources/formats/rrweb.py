@@ -15,9 +15,17 @@ from unspool.model.json_exact import BrokenText, parse
 from unspool.model.limits import in_force
 from unspool.model.values import State, Value
 from unspool.sources.detection import SAMPLED_LINES, Probe, SourceShape
-from unspool.sources.entries import SCALAR, TIME_FROM_FILE, Known, Reader, SourceEntry, UnusableRecord, with_others
+from unspool.sources.entries import (
+    SCALAR,
+    TIME_FROM_FILE,
+    Known,
+    Reader,
+    SourceEntry,
+    UnusableRecord,
+    to_ns,
+    with_others,
+)
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.timestamps import to_ns
 
 _TYPES: Final = (
     "DomContentLoaded",

@@ -11,10 +11,17 @@ from unspool.model.entries import NO_META, EntryKind
 from unspool.model.values import Value, strict_equal
 from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.documents import looks_like_lines
-from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, as_state
+from unspool.sources.entries import (
+    TIME_FROM_FILE,
+    TIME_KEYS,
+    USUAL_TIME_KEYS,
+    Reader,
+    SourceEntry,
+    as_state,
+    find_time,
+)
 from unspool.sources.lines import ItemsReader, LinesReader
 from unspool.sources.tagged_values import TAGGED, from_tagged
-from unspool.sources.timestamps import TIME_KEYS, USUAL_TIME_KEYS, find_time
 
 NOTE: Final = EntryKind.NOTE.value
 ACTION_KEYS: Final = ("action", "label", "message", "event", "name", "type")

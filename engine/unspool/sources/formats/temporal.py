@@ -13,10 +13,9 @@ from unspool.model.entries import NO_META
 from unspool.model.json_exact import BrokenText, parse
 from unspool.model.values import Value
 from unspool.sources.detection import Probe, SourceShape
-from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord
+from unspool.sources.entries import TIME_FROM_FILE, Reader, SourceEntry, UnusableRecord, find_time
 from unspool.sources.formats.event_lines import EVENT_ATOM
 from unspool.sources.lines import ItemsReader, LinesReader, beside
-from unspool.sources.timestamps import find_time
 
 _ATTRIBUTES: Final = re.compile(r"\w+EventAttributes")
 _TYPE_PREFIX: Final = "EVENT_TYPE_"

@@ -8,10 +8,9 @@ from typing import Final
 from unspool.model.entries import NO_META
 from unspool.model.values import Value
 from unspool.sources.detection import Probe, SourceShape
-from unspool.sources.entries import TIME_FROM_FILE, Known, Reader, SourceEntry, UnusableRecord, with_others
+from unspool.sources.entries import TIME_FROM_FILE, Known, Reader, SourceEntry, UnusableRecord, find_time, with_others
 from unspool.sources.formats.states import action_label
 from unspool.sources.lines import ItemsReader, LinesReader
-from unspool.sources.timestamps import find_time
 
 _PREFIX: Final = "@xstate."
 _REPEATED: Final = frozenset(
