@@ -137,7 +137,7 @@ class StorageFailed(PersistenceError):
 
 
 _SHOWN: Final = 4
-"""Names that are told where none is near."""
+"""Names that are reported where none is near."""
 
 
 class QuestionError(ConfigError):

@@ -405,13 +405,13 @@ def is_native(source: str, format_name: str | None) -> bool:
         with path.open("rb") as stream:
             head = stream.read(_APPLICATION_ID_AT.stop)
     except (OSError, ValueError):
-        # Not a file, or one that cannot be read: why is told where it is opened.
+        # Not a file, or one that cannot be read: why is reported where it is opened.
         return False
     return head.startswith(_SQLITE_MAGIC) and head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4)
 
 
 def was_native(source: str) -> bool:
-    """Whether a file that is damaged may have been a native one, or its log: by its name, or the tables it tells of."""
+    """Whether a file that is damaged may have been a native one, or its log: by its name, or the tables it reports."""
     path = FilePath(source)
     try:
         if is_postgres(source) or not path.is_file():

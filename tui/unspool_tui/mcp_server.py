@@ -158,7 +158,7 @@ class HistoryTools:
         source: str = "",
         as_json: bool = False,
     ) -> str:
-        """Show what entry a did; with b, what changed from entry a to entry b. With patch, an RFC 6902 JSON Patch."""
+        """Show what entry a did; with b, the changes from entry a to entry b. With patch, an RFC 6902 JSON Patch."""
         history = self._now(source)
         first = entry_named(history, str(a))
         second = first if b == "" else entry_named(history, str(b))
@@ -464,7 +464,7 @@ def _at_least(least: int, number: int, name: str) -> int:
 
 
 def _in_a_line(entry: Entry) -> str:
-    """Return an entry as briefly as it can be told: number, time, what changed, why, and the line of code."""
+    """Return an entry in brief: number, time, changes, reason and line of code."""
     changed = "".join(
         f" {sign}{number}"
         for sign, number in (("+", entry.added), ("~", entry.modified), ("-", entry.deleted))

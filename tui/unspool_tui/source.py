@@ -69,7 +69,7 @@ class NamedSource(Struct, frozen=True):
     Attributes:
         name: a path, `-`, `git:REPO:PATH[@REV]`, or `merge:PATH:PATH…`.
         format: name of its format; None to detect it.
-        identity: keys that tell the records of lists apart, by path pattern.
+        identity: keys that distinguish the records of lists, by path pattern.
         folds: how channels stored as writes are folded (LangGraph).
         select: which part of a file that holds several is wanted.
         time: path to the time of each record; None looks under the usual names.
@@ -161,7 +161,7 @@ class SourceMemory(Struct, omit_defaults=True):
 
     Attributes:
         source: the source, for whoever looks into the file.
-        identity: keys that tell the records of lists apart, by path pattern; an empty one leaves it to detection.
+        identity: keys that distinguish the records of lists, by path pattern; an empty one leaves it to detection.
         select: which part of it was chosen in the app.
     """
 

@@ -94,7 +94,7 @@ class _Checkpoints:
         self._callers = Caller()
         self._seqs: dict[tuple[str, str, str | None], int | None] = {}
         self._threads: dict[tuple[str, str], _Thread] = {}
-        # A recording that goes on may hold other threads already; their names tell them apart from the first one on.
+        # A recording that goes on may hold other threads already; their names distinguish them from the first one on.
         self._before = frozenset(recorder.last())
         self._is_single = not self._before
         self._turn = threading.Lock()

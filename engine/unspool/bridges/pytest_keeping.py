@@ -152,7 +152,7 @@ class Keeping:
             try:
                 place: Path | MemoryStore = self._runs.running(item.nodeid, going_on)
             except (OSError, sqlite3.Error):
-                # The test must go on as it would without; that nothing was kept is told where it ends.
+                # The test must go on as it would without; that nothing was kept is reported where it ends.
                 place = MemoryStore()
             recorder = Recorder(place, redact=self._redaction, caller=True, on_error="ignore", durability="fast")
             item.stash[_RECORDER] = recorder

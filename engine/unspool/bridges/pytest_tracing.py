@@ -147,13 +147,13 @@ class Trace:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What was told up to the failure: when a test ends, its locals go."""
+        """What was reported up to the failure: when a test ends, its locals go."""
         told = self._link.messages
         raised = [number for number, message in enumerate(told) if "exc" in message]
         return told[: raised[-1] + 1] if raised else told
 
     def record(self, recorder: Recorder) -> int:
-        """Record what was told; return how much of it was too much to keep."""
+        """Record what was reported; return how much of it was too much to keep."""
         taking = AgentRecording(recorder, 0, "")
         with taking.batch():
             for message in self.messages:

@@ -2,7 +2,7 @@
 
 `framework0` is the original's: sorted JSON of the seven fields, in one gzip member where that is smaller. `unspool`
 keeps what JSON cannot: magic, how the body is packed, digest of the body, then the fields in wire form. The first
-bytes tell them apart.
+bytes distinguish them.
 
 The original hashed the gzip bytes, whose header holds the second of writing, so its checksums could never be made
 again. Here the checksum covers the uncompressed payload; records say so in their metadata.

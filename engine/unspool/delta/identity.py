@@ -1,4 +1,4 @@
-"""Identity of list items: which item of an old list became which item of a new one, and the keys that tell records apart.
+"""Identity of list items: which item of an old list became which item of a new one, and the keys that distinguish records.
 
 Items are compared as wire forms. Equal ones pair first; the rest pair by an identity key, or, where there is none, by
 their place between paired neighbours. On real histories of record lists this is the difference between deltas of 1.1x

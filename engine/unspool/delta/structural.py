@@ -363,7 +363,7 @@ def is_long_text(old: object, new: object) -> bool:
 
 
 def is_told_by_lines(old: object, new: object) -> bool:
-    """Whether a change is told by the lines that differ: of two texts that are long, or of which one has three lines."""
+    """Whether a change is reported by the lines that differ: of two texts that are long, or of which one has three lines."""
     if not isinstance(old, str) or not isinstance(new, str):
         return False
     breaks = max(old.count("\n"), new.count("\n"))

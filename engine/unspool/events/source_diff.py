@@ -388,7 +388,7 @@ _MANY: Final = 8
 """Operations from which on it is asked whether all of them together are longer than the text they change."""
 _TREES_KEPT: Final = 4
 _SHORT_VALUE: Final = 200
-"""A JSON value up to this length is told as a value besides its text; a longer one as text alone."""
+"""A JSON value up to this length is reported as a value besides its text; a longer one as text alone."""
 
 
 def ast_diff(

@@ -319,7 +319,7 @@ def _common_head(one: str, other: str) -> int:
 
 
 _SHORT_VALUE: Final = 200
-"""A JSON value up to this length is told as a whole, not by the lines that changed in it."""
+"""A JSON value up to this length is reported as a whole, not by the lines that changed in it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -288,7 +288,7 @@ class History:
             return counts
         sampled: Counter[str] = Counter()
         for seq in range(self.first, self._known, max(1, (self._known - self.first) // _ACTIVITY_SAMPLE)):
-            # What is damaged is told where the entry itself is looked at.
+            # What is damaged is reported where the entry itself is looked at.
             with suppress(CorruptHistory):
                 sampled.update(atom for atom, _ in self._store.changed(seq))
         return sampled
@@ -327,7 +327,7 @@ class History:
         return self._known - before
 
     def stats(self) -> HistoryStats:
-        """Read every record once and return measured facts; damage is told in them, never raised."""
+        """Read every record once and return measured facts; damage is reported in them, never raised."""
         from unspool.history.stats import measure  # a screen shows itself before it measures anything
 
         return measure(self._store, self.columns(), self.file_bytes(), self.cache_stats(), self.verdict)

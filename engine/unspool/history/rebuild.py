@@ -137,7 +137,7 @@ _IS_ASIDE: ContextVar[bool] = ContextVar("is_aside", default=False)
 def aside() -> Iterator[None]:
     """Have work in this thread leave alone which states are held and how moves were served.
 
-    Those tell of somebody who looks at one state after the other; a search over all of them would tell of itself.
+    Those are about somebody who looks at one state after the other; a search over all of them would count itself.
     """
     token = _IS_ASIDE.set(True)
     try:

@@ -153,7 +153,7 @@ def measure(
     cache: CacheStats,
     verdict: Verdict,
 ) -> HistoryStats:
-    """Verify every checksum and return what was found; damage is told in `health`, never raised.
+    """Verify every checksum and return what was found; damage is reported in `health`, never raised.
 
     Args:
         store: where the records are.
@@ -254,7 +254,7 @@ def _rebuild_times(store: Store, first: int, problems: list[str]) -> RebuildTime
         try:
             times.append(cold_rebuild_us(store, first + place * count // min(_SAMPLES, count)))
         except EntryDropped:
-            # A gap was told as a whole.
+            # A gap was reported as a whole.
             continue
         except UnspoolError as error:
             problems.append(str(error))

@@ -79,7 +79,7 @@ class ChainFault:
         first: number, in the history that was read, of the first entry it concerns; None for the source as a whole.
         last: number of the last one; None where it is the first one alone.
         is_lost: it stands for something that is not in the history; it would stand before entry `first`.
-        told_as: how reading the source told the same, so that it is told once.
+        told_as: how reading the source told the same, so that it is reported once.
         severity: `error`, `warning` or `note`, where it is not what the code usually means.
     """
 

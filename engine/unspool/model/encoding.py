@@ -37,7 +37,7 @@ _TOLD_STEPS: Final = 40
 _TOLD: Final = 400
 """Steps and letters of a path that a message shows."""
 _MOST_PROBLEMS: Final = 16
-"""Markers that messages tell of; the others stand in the value."""
+"""Markers that messages report; the others stand in the value."""
 _CLOCK_EVERY: Final = 512
 
 

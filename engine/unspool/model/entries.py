@@ -1,4 +1,4 @@
-"""Entries, changes and ops: what a history is told in."""
+"""Entries, changes and ops: the terms of a history."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ SAME: Final = True
 SAME_META: Final[Mapping[str, Value]] = MappingProxyType({CONTEXT: SAME})
 """The meta of an entry that has no facts; this very object, so that it need not be looked into."""
 RESTATED: Final = 64
-"""Entries after which surroundings are told again though they are the same, so that nobody looks far for them."""
+"""Entries after which surroundings are reported again though they are the same, so that nobody looks far for them."""
 
 
 EVENT: Final = "event"

@@ -59,7 +59,7 @@ class OpenedForm(NamedTuple):
             return False
         if self.is_whole and other.is_whole:
             return False
-        # Items of a tuple are told by their place, so one of another length is another value.
+        # Items of a tuple are identified by their place, so one of another length is another value.
         return not self.kind.endswith(_IN_TUPLE) or len(self.parts) == len(other.parts)
 
 
@@ -81,7 +81,7 @@ def open_form(form: bytes) -> OpenedForm | None:
     try:
         return _opened(form)
     except (NotSplittable, CorruptHistory, IndexError, TypeError, ValueError):
-        # What does not decode is told by whoever decodes it.
+        # What does not decode is reported by whoever decodes it.
         return None
 
 
@@ -105,7 +105,7 @@ def _opened(form: bytes) -> OpenedForm | None:
                 return OpenedForm(kind, dict(zip(MEMBER_FIELDS, split_list(form), strict=True)), True)
         elif code == _PAIRS:
             keyed: dict[Step, bytes] = dict(zip(map(step_of_form, parts[::2]), parts[1::2], strict=True))
-            # Keys that cannot be told apart, such as two NaN, are no steps.
+            # Keys that cannot be distinguished, such as two NaN, are no steps.
             return OpenedForm(kind, keyed) if 2 * len(keyed) == len(parts) else None
         else:
             return OpenedForm(kind + _IN_TUPLE, dict(enumerate(parts)), _are_leaves(parts, 0))

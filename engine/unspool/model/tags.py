@@ -133,7 +133,7 @@ def _moment_text(value: dt.datetime | dt.time) -> bytes:
 
 
 def _zone_of(value: dt.datetime) -> str:
-    """Return the name of the zone that a time is in; "" for one that is told by its offset."""
+    """Return the name of the zone that a time is in; "" for one that is given by its offset."""
     zone = value.tzinfo
     if zone is None or type(zone) is dt.timezone:
         return ""

@@ -58,7 +58,7 @@ class Tagged:
 
 
 _DEEPEST_HASHED: Final = 8
-"""Levels of an object's content that tell objects apart as keys."""
+"""Levels of an object's content that distinguish objects as keys."""
 
 
 def _content_hash(value: Value, depth: int) -> int:

@@ -365,7 +365,7 @@ def decode_all(forms: Collection[bytes]) -> list[Value]:
     try:
         return list(map(_decode, forms))
     except (RecursionError, msgspec.DecodeError, UnicodeDecodeError, ValueError, TypeError):
-        # One by one, the slow path is taken for those that need it, and what is damaged is told.
+        # One by one, the slow path is taken for those that need it, and what is damaged is reported.
         return [decode(form) for form in forms]
 
 
@@ -606,7 +606,7 @@ _EXTENSION_WIDTHS: Final = {0xC7: 1, 0xC8: 2, 0xC9: 4}
 
 
 def is_one_value(data: bytes) -> bool:
-    """Whether bytes are exactly one wire form, without decoding it; False where that cannot be told quickly."""
+    """Whether bytes are exactly one wire form, without decoding it; False where that cannot be known quickly."""
     try:
         _skip(data)
     except (RecursionError, msgspec.DecodeError):

@@ -300,7 +300,7 @@ def bisect(
             line, and search in halves. If it flips more often, one of the flips is found.
         most: end after so many flips, the first in the order of entries; `complete` is then False.
         skip_damaged: step over entries that cannot be read instead of raising.
-        progress: told how many entries of how many are done.
+        progress: called with how many entries of how many are done.
         cancelled: ends the search when it says yes; `complete` is then False.
 
     Raises:

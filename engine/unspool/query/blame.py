@@ -233,7 +233,7 @@ def blame(
         at: the entry; negative numbers count from the end. Looks back along the line that leads to it.
         path: only the values at and below this path; an empty path means the whole state.
         skip_damaged: step over entries that cannot be read instead of raising.
-        cancelled: ends the walk when it says yes; what is not found by then is told in `unexplained`.
+        cancelled: ends the walk when it says yes; what is not found by then is reported in `unexplained`.
         progress: told how far back it is.
 
     Raises:

@@ -216,7 +216,7 @@ class ChainTable:
         self._forks.extend(seq for seq in seqs if seq > self.first)
 
     def forks_in(self, first: int, last: int) -> list[int]:
-        """Return the entries from one to another that do not follow the one before them, as far as they were told."""
+        """Return the entries from one to another that do not follow the one before them, as far as they were reported."""
         return list(self._forks[bisect_right(self._forks, first - 1) : bisect_right(self._forks, last)])
 
     def holes_in(self, first: int, last: int) -> list[int]:

@@ -186,7 +186,7 @@ MINED: Final = Rule("mined", "mined", {})
 BUILT_IN: Final = tuple(_KNOWN)
 """Names of the checkers that are always there."""
 DEFAULT_RULES: Final = tuple(Rule(name, name, {}) for name in BUILT_IN if name not in ("orphan", "invariant"))
-"""What is checked without a rules file; references and invariants have to be told."""
+"""What is checked without a rules file; references and invariants have to be written down."""
 _MOST_BYTES: Final = 1024 * 1024
 """Bytes of a rules file; nobody writes more by hand."""
 _MOST_RULES: Final = 1000
@@ -373,8 +373,8 @@ def check(
         history: what is looked at.
         rules: which checkers, and how; the built-in ones and all installed ones when None.
         plugins: checkers besides the built-in ones, by name; those that are installed when None.
-        progress: told how far it is.
-        cancelled: asked whether to stop; what was found so far is returned then.
+        progress: called with how far it is.
+        cancelled: called to find out whether to stop; what was found so far is returned then.
         found: gets each finding that is listed as soon as it is there, in the order in which they are found.
 
     Raises:
@@ -497,7 +497,7 @@ def installed_checkers() -> dict[str, Plugin]:
 
 
 def _load_when_called(name: str) -> Plugin:
-    """A checker that cannot be imported is told like one that fails."""
+    """A checker that cannot be imported is reported like one that fails."""
 
     def call(history: History, options: Mapping[str, Any]) -> Iterable[CheckFinding]:
         (point,) = entry_points(group=PLUGIN_GROUP, name=name)

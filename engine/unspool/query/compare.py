@@ -207,7 +207,7 @@ def compare(
         most: how many differing parts are looked into; the others are counted.
         skip_damaged: pass over entries that cannot be read instead of raising.
         cancelled: ends the comparison when it says yes; `complete` is then False.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         ExpressionError: an ignored path is no pattern.

@@ -425,7 +425,7 @@ def footprint(
             would save.
         skip_damaged: step over entries that cannot be read instead of raising.
         cancelled: ends the count when it says yes; what was counted by then is returned.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         ExpressionError: an excluded path is no pattern.

@@ -82,7 +82,7 @@ _HINTS_IN: Final = tuple(
         (r"\d\.(?!\d)", "write a digit behind the point: 5.0"),
     )
 )
-"""What stands in texts that do not parse, and what to write for it; the first that is found is told."""
+"""What stands in texts that do not parse, and what to write for it; the first that is found is reported."""
 _HINTS_AT: Final = {"=>": "write >=", "=<": "write <=", "===": "write ==", "<>": "write !="}
 _FUNCTIONS: Final = {
     "len": "length",

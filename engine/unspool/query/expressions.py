@@ -3,7 +3,7 @@
 `cart.total > 100`, `user.name == "bob"`, `items[?qty > 3]`, `length(cart.items) > 2 && !cart.paid`. Beyond JMESPath,
 what stands right of a comparison may be a bare number, `true`, `false`, `null` or a text in double quotes (plain
 JMESPath wants backticks round them), a number may stand left of one, `$` is the state as a whole, also inside a filter
-(`queue[?lookup($.library, song).secs > 300]`), and `!a.b` means `!(a.b)`. Functions for arithmetic and more are told in
+(`queue[?lookup($.library, song).secs > 300]`), and `!a.b` means `!(a.b)`. Functions for arithmetic and more are listed in
 `unspool.query.expression_functions`.
 
 What holds: everything except null, false, an empty text, an empty list and an empty object; 0 holds. This is
@@ -414,7 +414,7 @@ def _native(value: Value) -> Value:
 
 
 def _kept(value: Any) -> Value:
-    """Return a result as a value that can be told."""
+    """Return a result as a value that can be shown."""
     if isinstance(value, Iterator):
         value = [item for item, _ in zip(value, range(_MOST_ITEMS), strict=False)]
     try:

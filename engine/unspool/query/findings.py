@@ -272,7 +272,7 @@ class Moment:
 
 
 def moments(history: History, problems: list[str]) -> Iterator[Moment]:
-    """Yield every entry that reads, notes aside; what does not is told in `problems`, of very many the first ones.
+    """Yield every entry that reads, notes aside; what does not is reported in `problems`, of very many the first ones.
 
     What an entry changed that follows a dropped one is not known, so it counts as having changed nothing.
     """

@@ -357,7 +357,7 @@ class Orphan:
             if key not in self._lost:
                 text = f"refers to {brief(value)}, which {spell_globs(self._target)} does not have"
                 yield CheckFinding(self._scope.name, seq, spell(path), text, seq)
-        # A reference that stays broken is told once.
+        # A reference that stays broken is reported once.
         self._lost = lost
 
     def _concerns(self, atom: str) -> bool:

@@ -451,8 +451,8 @@ def repair(
     Args:
         target: the damaged file, or an open history of any source; never changed.
         out: the new file; must not exist.
-        progress: told how far it is; entries are counted twice, once examined and once written.
-        cancelled: asked whether to stop; the new file is not made then.
+        progress: called with how far it is; entries are counted twice, once examined and once written.
+        cancelled: called to find out whether to stop; the new file is not made then.
 
     Raises:
         RepairRefused: `out` exists, or its folder does not, or the history is in memory only.

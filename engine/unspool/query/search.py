@@ -33,9 +33,9 @@ from unspool.query.search_queries import ComparisonQuery, PatternQuery, Query, S
 from unspool.query.value_parts import children, differences
 
 MOST_HITS: Final = 100_000
-"""Hits of one entry that are told; nobody reads more, and each takes memory until the entry is done."""
+"""Hits of one entry that are reported; nobody reads more, and each takes memory until the entry is done."""
 _EXCERPT: Final = 80
-"""Code points of a long text that are told round a match."""
+"""Code points of a long text that are reported round a match."""
 
 
 class HitKind(StrEnum):
@@ -413,7 +413,7 @@ def changes_where(
         question: an expression over `before`, `after`, `action`, `time` and `meta`.
         most: end after so many.
         skip_damaged: step over entries that cannot be read instead of raising.
-        progress: told how many entries of how many are done.
+        progress: called with how many entries of how many are done.
         cancelled: ends it when it says yes; `complete` is then False.
 
     Returns:
@@ -457,7 +457,7 @@ class Search:
     Attributes:
         looked_at: entries looked at so far.
         complete: whether all entries asked for were looked at, could be read, and told all their hits.
-        cut: entries of which only the first `MOST_HITS` hits are told.
+        cut: entries of which only the first `MOST_HITS` hits are reported.
     """
 
     def __init__(
@@ -589,7 +589,7 @@ def search(
         stop: one past the last entry to look at.
         skip_damaged: step over entries that cannot be read instead of raising.
         cancelled: ends the search when it says yes; `complete` then stays False.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         QuestionError: there is nothing to look for, or an expression reads an atom that no entry has.

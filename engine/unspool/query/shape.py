@@ -3,7 +3,7 @@
     enemies[] 0..10 {id text, kind text "bat"|"orc", hp int 3..16, pos[2] int 0..99}
 
 Over all entries each version of an atom is looked at once. Of a long history entries are sampled evenly, the first and the last
-among them, and what is told is then what those hold; the answer says so.
+among them, and what is reported is then what those hold; the answer says so.
 """
 
 from __future__ import annotations
@@ -36,9 +36,9 @@ _MOST_FIELDS: Final = 64
 _ALIKE: Final = 3
 """Records with the same fields from which on an object is a table of them."""
 _DEEPEST: Final = 48
-"""Levels that are told apart."""
+"""Levels that are distinguished."""
 _MOST_TEXTS: Final = 4
-"""Different texts that are told one by one."""
+"""Different texts that are reported one by one."""
 _LONGEST_TEXT: Final = 16
 _MOST_SEEN: Final = 200_000
 _EVERY: Final = 512
@@ -173,8 +173,8 @@ def shape(
         path: only what stands at and below it.
         at: the entry; None for all of them.
         skip_damaged: step over entries that cannot be read instead of raising.
-        progress: told how many entries of how many are done.
-        cancelled: ends it when it says yes; what was seen by then is told.
+        progress: called with how many entries of how many are done.
+        cancelled: ends it when it says yes; what was seen by then is reported.
 
     Raises:
         PathNotFound: nothing is there at any entry that was looked at.
@@ -196,7 +196,7 @@ def shape(
         stopped = f"{len(chosen):,} of {len(entries):,} entries were sampled, evenly"
     if path and not looking.place.kinds and entries and looking.missing is not None and not stopped:
         raise looking.missing
-    # The atoms of a state are told by their names, however alike they are.
+    # The atoms of a state are identified by their names, however alike they are.
     _fold(looking.place, 1 if path else 0)
     return Shape(
         path, looking.place, len(entries), looking.looked_at, looking.values, stopped, looking.reader.problems

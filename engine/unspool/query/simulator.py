@@ -374,8 +374,8 @@ def simulate(
         codecs: how entries are written, as `Recorder` reads it.
         most_entries: entries sampled at most.
         most_bytes: bytes of whole states sampled at most.
-        progress: told how far it is.
-        cancelled: asked whether to stop; what was tried so far is returned then.
+        progress: called with how far it is.
+        cancelled: called to find out whether to stop; what was tried so far is returned then.
 
     Raises:
         ConfigError: an unknown strategy or codec, or a limit that is no positive number.
@@ -570,7 +570,7 @@ def starts_by(
         rule: the rule's name, as `Recorder` reads it.
         first: the first entry.
         apart: entries that do not follow the one before them: those are stored whole whatever the rule.
-        cancelled: asked whether to stop.
+        cancelled: called to find out whether to stop.
 
     Raises:
         ConfigError: an unknown rule.
@@ -604,7 +604,7 @@ def alternative(history: History, rule: str, *, now: str, chains: int, cancelled
         rule: the other rule.
         now: the rule of now.
         chains: how many chains there are now.
-        cancelled: asked whether to stop.
+        cancelled: called to find out whether to stop.
 
     Raises:
         ConfigError: an unknown rule.

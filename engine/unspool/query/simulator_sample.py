@@ -86,7 +86,7 @@ def take_sample(history: History, most: int, most_bytes: int, cancelled: Callabl
         history: where they come from.
         most: entries at most.
         most_bytes: bytes of whole states at most; at least a few entries are taken whatever they weigh.
-        cancelled: asked whether to stop; what was read so far is the sample then.
+        cancelled: called to find out whether to stop; what was read so far is the sample then.
     """
     first_kept, total = history.first, len(history) - history.first
     entries: list[SampleEntry] = []

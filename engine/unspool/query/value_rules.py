@@ -56,7 +56,7 @@ class Oscillation:
         Args:
             scope: what is looked at.
             within: entries within which a value must come back.
-            times: how often it must come back before it is told.
+            times: how often it must come back before it is reported.
             booleans: look at booleans too, and at what comes and goes.
         """
         self._scope, self._within, self._times, self._booleans = scope, within, times, booleans
@@ -340,7 +340,7 @@ class Thrash:
             # What a named action does now and then among others is no work for nothing; what it does in a row is.
             within = min(self._within, _ROW * self._writes) if action else self._within
             if len(recent) == self._writes and seq - since < within and before == hash(change.new_bytes):
-                # An atom that goes on like that is told once, until it has been quiet for a while.
+                # An atom that goes on like that is reported once, until it has been quiet for a while.
                 if seq - self._told.get(change.atom, -self._within) >= self._within:
                     text = f"written {self._writes} times and the same as before"
                     yield CheckFinding(self._scope.name, seq, spell((change.atom,)), text, since)
@@ -408,7 +408,7 @@ class Leak:
 
 
 def _is_kept_record(part: bytes) -> bool:
-    """Whether a part is a list of records that are told apart by ids, such as orders or postings."""
+    """Whether a part is a list of records that are distinguished by ids, such as orders or postings."""
     items = parts_inside(part)
     fields = parts_inside(items[-1]) if isinstance(items, list) and items else None
     return isinstance(fields, dict) and any(isinstance(name, str) and names_identity(name) for name in fields)

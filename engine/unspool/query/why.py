@@ -33,7 +33,7 @@ from unspool.query.why_guesses import Evidence, Goal, Weighed, evidence_for, inf
 _REFINED: Final = 6
 """Formulas of one value for which evidence is sought."""
 _TOLD: Final = 4
-"""Guesses of one value that are told."""
+"""Guesses of one value that are reported."""
 _FOLLOWED: Final = 3
 """Guesses of one value that are followed."""
 _LEAST_TOLD: Final = 0.05
@@ -173,7 +173,7 @@ class Why:
         at: the entry asked about.
         path: the value asked about, as that entry's state spells it.
         links: in the order they were found; the first is the value asked about.
-        stopped: why the chain may go on beyond what is told; empty where it does not.
+        stopped: why the chain may go on beyond what is reported; empty where it does not.
         looked_at: values of entries that were looked at.
         problems: entries that could not be read and were stepped over.
     """
@@ -235,7 +235,7 @@ def why(
         bounds: how far to go.
         skip_damaged: step over entries that cannot be read instead of raising.
         cancelled: ends it when it says yes; what was found by then is returned.
-        progress: told how many of the links that are known were followed.
+        progress: called with how many of the links that are known were followed.
 
     Raises:
         QuestionError: the path is empty.

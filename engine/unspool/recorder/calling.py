@@ -197,7 +197,7 @@ class Surroundings:
 
 
 class LastSurroundings:
-    """Which surroundings the entries written last have: they are told where they change, and now and then again.
+    """Which surroundings the entries written last have: they are reported where they change, and now and then again.
 
     Attributes:
         is_on: whether any are recorded.

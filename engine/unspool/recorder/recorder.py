@@ -113,7 +113,7 @@ class Recorder:
             on_error: what happens when something cannot be recorded, now or later: `warn` once of each kind,
                 `raise`, or `ignore`. Unless it is `raise`, a recording that cannot be opened leaves `recording` False.
             redact: patterns of what to leave out, or a `Redaction`, which has options.
-            identity: keys that tell the records of lists apart, by path pattern, such as `{"orders[*]": "number"}`; kept
+            identity: keys that distinguish the records of lists, by path pattern, such as `{"orders[*]": "number"}`; kept
                 in the file, whose lists are compared by them from then on. None leaves what the file has.
             immutable: the app never changes a value in place; makes recording cheaper.
             skip_unchanged: do not record a state that equals the one before.
@@ -438,7 +438,7 @@ class Recorder:
         whole = {**pending, **given}
         seq = self._pace.spend(lambda: self._enter(whole, call, frame, is_part=True))
         if seq is None:
-            # It may not have been recorded; that they are told twice does no harm.
+            # It may not have been recorded; that they are reported twice does no harm.
             self._pace.put_off(pending)
         return seq
 
@@ -718,7 +718,7 @@ class Recorder:
             state = {} if self._state is None else self._state()
             captured = self._capture.encode({**self._watched.atoms(), **state}, is_part=self._state is None)
             return [change.atom for change in self._capture.compare(captured).changes]
-        except Exception:  # noqa: BLE001 - a state that cannot be taken cannot be compared; recording tells of it
+        except Exception:  # noqa: BLE001 - a state that cannot be taken cannot be compared; recording reports it
             return []
 
     def shown_error(self, error: BaseException) -> str:

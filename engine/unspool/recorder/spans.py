@@ -331,7 +331,7 @@ class LogNotes:
     def _put_down(self, recorder: TakesDown, record: logging.LogRecord) -> None:
         try:
             message = record.getMessage()
-        except Exception:  # noqa: BLE001 - texts of an app's own objects; logging tells of it where it handles the record
+        except Exception:  # noqa: BLE001 - texts of an app's own objects; logging reports it where it handles the record
             message = str(record.msg) if isinstance(record.msg, str) else f"a {type(record.msg).__name__}"
         try:
             recorder.put_note(message, _facts_of(record), _frame_of(record))

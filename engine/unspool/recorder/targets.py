@@ -170,7 +170,7 @@ def ship(
         spool: the folder of a spool, or the address of a history, which may hold a password.
         base: the folder that spools lie in, for an address; the user's state folder when None.
         seconds: how long to try.
-        progress: told how many entries were shipped, and how many there were.
+        progress: called with how many entries were shipped, and how many there were.
 
     Raises:
         HistoryLocked: a recorder of this history runs on this machine; it ships by itself.

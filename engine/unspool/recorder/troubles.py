@@ -56,7 +56,7 @@ class TravelUnavailable(RecordingWarning):
 
 
 class Trouble(Enum):
-    """Kinds of trouble; each is told once a recorder."""
+    """Kinds of trouble; each is reported once a recorder."""
 
     STOPPED = RecordingStopped
     SKIPPED = EntrySkipped

@@ -1,6 +1,6 @@
 """Objects that are watched: each change becomes an entry, whose line is that of the assignment where that can be known.
 
-An object that tells of its changes (psygnal) is listened to. Of one whose class is written in Python, assignments to
+An object that reports its changes (psygnal) is listened to. Of one whose class is written in Python, assignments to
 attributes are heard: `__setattr__` of its class is wrapped for as long as one of its objects is watched. What neither
 tells, such as a list that is changed in place, is found by comparing: at each call of the recorder, by `poll`, and before
 an assignment, so that its line is not taken for that of changes which came earlier.
@@ -46,7 +46,7 @@ class Watch:
         """Begin to watch.
 
         Args:
-            recorder: what is told.
+            recorder: what changes are recorded by.
             watched: the object.
             name: its atom.
             hears: listen to events and assignments; otherwise it is only compared.

@@ -289,7 +289,7 @@ SNAPSHOT_THRESHOLD: Final = 1000
 def compressed(file: StoredFile, actions: ActionTable, horizon: int | None = None) -> StoredFile:
     """Return a file with repeated deltas merged; every player sees the same region as before.
 
-    What happened between merged deltas can no longer be told: the file says up to which tick, and of how many.
+    What happened between merged deltas can no longer be known: the file says up to which tick, and of how many.
     """
 
     def shorter(deltas: tuple[RegionDelta, ...], barriers: Sequence[int] = ()) -> tuple[RegionDelta, ...]:

@@ -94,7 +94,7 @@ def op_to_dict(op: Op) -> dict[str, Value]:
         data["old"] = op.old
     if op.new is not MISSING:
         data["new"] = op.new
-    # A pointer cannot tell the key "0" from the index 0, and knows neither negative keys nor those of other types.
+    # A pointer cannot distinguish the key "0" from the index 0, and has neither negative keys nor those of other types.
     if any(parse_pointer(to_pointer(path)) != path for path in (op.path, op.source)):
         if any(not isinstance(step, str) and not _is_index(step) for step in (*op.path, *op.source)):
             data["paths"] = [format_path(op.path), format_path(op.source)]
@@ -132,7 +132,7 @@ def op_from_dict(data: Mapping[str, Value]) -> Op:
 
 
 PRIMITIVE: Final = "primitive"
-"""The kind of an atom that is told none (the seed knows primitive, computed and writable)."""
+"""The kind of an atom that is given none (the seed knows primitive, computed and writable)."""
 
 _BRIEF: Final = reprlib.Repr()
 _new_entry: Final = tuple.__new__
@@ -300,7 +300,7 @@ def values_of(state: Mapping[str, AtomEntry]) -> State:
 class AtomChange:
     """One atom added, modified or deleted.
 
-    A modification is told by its old and new value, by ops that lead from one to the other, or by both; stored
+    A modification is given by its old and new value, by ops that lead from one to the other, or by both; stored
     deltas keep only the smaller form. With ops alone, `old_value` and `new_value` are `MISSING`.
 
     Attributes:
@@ -308,7 +308,7 @@ class AtomChange:
         kind: what happened to it.
         old: the entry before; None for an addition.
         new: the entry after; None for a deletion.
-        packed_ops: the ops inside the atom, packed; empty when none are told.
+        packed_ops: the ops inside the atom, packed; empty when none are given.
         paths: where inside the atom something changed, if that was asked for.
     """
 
@@ -336,12 +336,12 @@ class AtomChange:
 
     @property
     def old_value(self) -> Value:
-        """The value before; None for an addition, `MISSING` where only ops are told."""
+        """The value before; None for an addition, `MISSING` where only ops are given."""
         return None if self.old is None else self.old.value
 
     @property
     def new_value(self) -> Value:
-        """The value after; None for a deletion, `MISSING` where only ops are told."""
+        """The value after; None for a deletion, `MISSING` where only ops are given."""
         return None if self.new is None else self.new.value
 
     @property

@@ -65,7 +65,7 @@ class DeltaCalculator:
         Args:
             previous: the base.
             current: the target; its kinds and display names count as much as its values.
-            options: options for this call, a mapping of which is laid over the calculator's own.
+            options: options for this call, a mapping of which goes before the calculator's own.
             overrides: single options by name, for this call.
 
         Returns:

@@ -159,7 +159,7 @@ class CompressionStrategy:
 def _standing_on(base: Snapshot, chain: DeltaChain, cut: int) -> tuple[DeltaSnapshot, ...]:
     """Return the deltas after a cut, each naming what it stands on in the chain of the new base.
 
-    Those that name the old base, or what was folded, are told anew against the state before them.
+    Those that name the old base, or what was folded, are written anew against the state before them.
     """
     walk, new = ChainWalk(chain.base), ChainWalk(base)
     for delta in chain.deltas[:cut]:

@@ -4,7 +4,7 @@ A delta may name the delta before it, the snapshot before it, or the chain's ful
 senses: "the change since the snapshot before", filed under the full one, and "all that changed since the full one".
 The base timestamp decides which. Where it is missing, the old values do: they must be what is there. Where these fit
 both, our own deltas (which name the snapshot they lead to) mean what matches the number of atoms and the bytes they
-tell of it, else the full snapshot; foreign ones mean the snapshot before.
+report it, else the full snapshot; foreign ones mean the snapshot before.
 """
 
 from __future__ import annotations

@@ -235,7 +235,7 @@ def apply_checked(value: Value, ops: tuple[Op, ...]) -> Value:
     try:
         return apply_ops(value, ops, check_old=True)
     except ContradictoryDelta:
-        # Ops compare strictly; a 1 where they were told 1.0 is no contradiction.
+        # Ops compare strictly; a 1 where they were given 1.0 is no contradiction.
         after = apply_ops(value, ops)
         if json_equal(apply_ops(after, invert_ops(ops)), value):
             return after

@@ -59,7 +59,7 @@ Listener: TypeAlias = Callable[[HistoryEvent], object]
 
 
 class Listeners:
-    """The functions that are told."""
+    """The functions that are called with each event."""
 
     __slots__ = ("_listeners",)
 

@@ -500,7 +500,7 @@ def _quietly(warm: Callable[[int], None], at: int) -> Callable[[], None]:
         try:
             warm(at)
         except UnspoolError:
-            # Nobody asked for this state yet; who does is told then.
+            # Nobody asked for this state yet; whoever does gets the error then.
             return
 
     return job

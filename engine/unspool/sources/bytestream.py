@@ -39,7 +39,7 @@ class CutShort(Exception):
 
 
 def compression_of(head: bytes) -> str | None:
-    """Name the compression a file's first bytes tell of: gzip, zstd, xz or None."""
+    """Name the compression a file's first bytes show: gzip, zstd, xz or None."""
     return next((name for magic, name in _MAGIC if head.startswith(magic)), None)
 
 

@@ -72,8 +72,8 @@ def convert(
         reading: how to read the source.
         strategy: when a full snapshot is stored; see `Recorder`.
         codec: how entries are written; see `Recorder`.
-        identity: keys that tell the records of lists apart, by path pattern; kept in the new file, beside those that
-            a native source was told.
+        identity: keys that distinguish the records of lists, by path pattern; kept in the new file, beside those that
+            a native source was recorded with.
         replace: an existing file is replaced instead of refused.
 
     Raises:
@@ -212,7 +212,7 @@ def share(
         redaction: what to leave out of values, keys, actions, meta, ids and notes; None for nothing.
         notes: what people wrote; notes on other entries stay behind.
         overwrites: a file that is there is replaced instead of refused.
-        progress: is told how many of how many entries are written.
+        progress: is called with how many of how many entries are written.
 
     Returns:
         How many notes came along.

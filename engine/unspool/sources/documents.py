@@ -400,7 +400,7 @@ def looks_like_lines(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class DocumentHead:
-    """The beginning of a file, as the kinds of documents are told apart by it.
+    """The beginning of a file, as the kinds of documents are distinguished by it.
 
     Attributes:
         data: its bytes, as they are.

@@ -54,7 +54,7 @@ class Findings:
     """The findings of one reader.
 
     `lasting` ones stay for good. A `pending` one stands for something that may still come right (a file caught
-    half-written) and goes away when it does. A `growing` one counts something and is told anew each time.
+    half-written) and goes away when it does. A `growing` one counts something and is reported anew each time.
     """
 
     lasting: list[SourceFinding] = field(default_factory=list)
@@ -298,7 +298,7 @@ class ChainedReader(Protocol):
         Args:
             seq_of: finds entries by the source's own ids.
             total: entries that were read.
-            cancelled: asked whether to stop.
+            cancelled: called to find out whether to stop.
         """
 
 
@@ -354,7 +354,7 @@ def examine_records(
     Args:
         records: place, content and what is the matter with it; "" where it is JSON.
         chains: see `Chains`.
-        cancelled: asked whether to stop.
+        cancelled: called to find out whether to stop.
     """
     interpreter, examiner = chains()
     seq = 0
@@ -486,7 +486,7 @@ def to_ns(value: Value) -> int | None:
     """Read a time.
 
     Args:
-        value: seconds, milliseconds, microseconds or nanoseconds since the epoch (told apart by their size), as a
+        value: seconds, milliseconds, microseconds or nanoseconds since the epoch (distinguished by their size), as a
             number or as text, or an ISO 8601 text (without a zone it is UTC), or a datetime.
 
     Returns:

@@ -92,7 +92,7 @@ class FolderEmitter(EventEmitter):
                 os.write(self._stop_telling, b".")
 
     def run(self) -> None:
-        """Tell of changes until `stop`; the end of the folder is told as its deletion."""
+        """Report changes until `stop`; the end of the folder is reported as its deletion."""
         try:
             while self.should_keep_running() and not self._has_ended:
                 self.queue_events(self.timeout)
@@ -103,7 +103,7 @@ class FolderEmitter(EventEmitter):
                 self.queue_event(DirDeletedEvent(self._folder))
 
     def queue_events(self, timeout: float) -> None:
-        """Wait for events and tell of them; then rest."""
+        """Wait for events and report them; then rest."""
         told = self._ready.poll(0)
         # What came during the pause is a part of a flood; what has to be waited for is none.
         self._pause = min(2 * self._pause, MOST_PAUSE_S) if told else PAUSE_S
@@ -150,7 +150,7 @@ class _Handler(FileSystemEventHandler):
             if is_of_folder:
                 self._on_lost("a folder was deleted, moved or unmounted")
             return
-        # Our own emitter tells of the folder, after it has looked for the names.
+        # Our own emitter reports the folder, after it has looked for the names.
         if not is_of_folder and not self._concerns(event):
             return
         is_done = False

@@ -221,7 +221,7 @@ def _stamp(path: Path) -> _Stamp | None:
     try:
         status = path.stat()
     except (OSError, ValueError):
-        # Missing, or no path at all: why is told where it is opened.
+        # Missing, or no path at all: why is reported where it is opened.
         return None
     return status.st_ino, status.st_size, status.st_mtime_ns
 
@@ -255,7 +255,7 @@ def _opened(probe: Probe, reading: Reading) -> Reader:
 
 
 def is_file_like(source: str) -> bool:
-    """Whether a source is a path, whose format is told by looking at it."""
+    """Whether a source is a path, whose format is detected by looking at it."""
     return source != STANDARD_INPUT and not source.startswith((GIT_PREFIX, MERGE_PREFIX))
 
 

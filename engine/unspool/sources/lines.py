@@ -171,7 +171,7 @@ class ItemsReader:
             mtime_ns: the time for entries whose record names none.
             place: what a record is called in messages.
             chains: how the chains of the records are examined.
-            beside: parts of the document that are no records, and so in no state; they are told.
+            beside: parts of the document that are no records, and so in no state; they are reported.
         """
         self._beside = tuple(beside)
         self.findings = Findings()
@@ -365,7 +365,7 @@ def is_spread(path: Path, limits: Limits) -> bool:
                     more = line
                     break
         except UnreadableSource:
-            # Where it is read, what is wrong is told.
+            # Where it is read, what is wrong is reported.
             return False
     return more is not None and more.data.lstrip(_BLANK)[:1] in (b"{", b"[")
 

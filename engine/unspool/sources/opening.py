@@ -37,7 +37,7 @@ def open_history(
         source: a path, `-` for standard input, `git:REPO:PATH[@REV]`, or `postgresql://USER@HOST/DATABASE`, with
             `?history=NAME` for one that a recorder keeps there.
         format: name of its format; detected by content when None.
-        identity: keys that tell the records of a list apart, by path pattern, such as `{"Incidents[*]": "UniqueId"}`;
+        identity: keys that distinguish the records of a list, by path pattern, such as `{"Incidents[*]": "UniqueId"}`;
             they go before those that a native file was recorded with, and an empty key leaves the list to detection.
         poll: look for changes every so many seconds instead of waiting for events (network drives).
         follow: keep up with a source that grows.

@@ -1,8 +1,8 @@
-"""What a foreign source looks like from outside, so that one that changed is told from one that did not without reading it.
+"""What a foreign source looks like from outside, so that one that changed is distinguished from one that did not without reading it.
 
-A file is told by inode, size and both of its times, to the nanosecond, and by its first and last bytes; a database by its
+A file is identified by inode, size and both of its times, to the nanosecond, and by its first and last bytes; a database by its
 `-wal` and journal too, and a folder by all of its files. `ctime` is among them because `mtime` is what tools set back. A
-history in git is told by what its revisions mean, which nothing but another commit can change.
+history in git is identified by what its revisions mean, which nothing but another commit can change.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _SIDES: Final = ("-wal", "-journal")
 _END_BYTES: Final = 4096
 _MOST_READ: Final = 16 << 20
-"""Bytes of a file beside a database that is told by what it holds; SQLite folds logs away at a quarter of that."""
+"""Bytes of a file beside a database that is identified by what it holds; SQLite folds logs away at a quarter of that."""
 _GIT_FILES: Final = ("config", "config.worktree", "packed-refs", "shallow", "info/grafts", "refs/replace",
                      "objects/info/alternates")  # fmt: skip
 """What of a repository changes how its history reads, although no revision means another commit."""

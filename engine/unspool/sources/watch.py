@@ -220,7 +220,7 @@ def _stamp(status: os.stat_result) -> tuple[int, int, int]:
 def remote_kind(paths: Iterable[Path]) -> str:
     """Return the kind of the file system of the first path that other machines may write to; empty for none.
 
-    Where the mounts cannot be told (no Linux, no `/proc`), nothing is known to be remote.
+    Where the mounts cannot be read (no Linux, no `/proc`), nothing is known to be remote.
     """
     try:
         lines = MOUNTS.read_bytes().splitlines()

@@ -176,7 +176,7 @@ class SourceNotes:
         self._history = history
 
     def read(self) -> NotesRead:
-        """Return the notes on this part of the source; what cannot be read is told and never raised."""
+        """Return the notes on this part of the source; what cannot be read is reported and never raised."""
         problems = []
         contents = []
         for look in (self._read_kept, self._read_file):

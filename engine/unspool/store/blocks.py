@@ -395,7 +395,7 @@ ATOMS_BITS: Final = 512
 
 
 def atoms_bitmap(changed: Iterable[int]) -> bytes:
-    """Return which atoms a block's postings name, as 512 bits; atoms that share a bit are told apart by reading on."""
+    """Return which atoms a block's postings name, as 512 bits; atoms that share a bit are distinguished by reading on."""
     bits = bytearray(ATOMS_BITS // 8)
     for item in changed:
         number = (item >> KIND_BITS) % ATOMS_BITS

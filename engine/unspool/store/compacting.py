@@ -53,7 +53,7 @@ def compact(path: Path, out: Path, progress: Progress | None = None) -> SizeRepo
     Args:
         path: the history; never changed.
         out: the new file; must not exist.
-        progress: told how far it is.
+        progress: called with how far it is.
 
     Raises:
         UnreadableSource: `path` cannot be read, or `out` exists.

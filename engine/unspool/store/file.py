@@ -41,7 +41,7 @@ def shares_of(reader: FileReader, problems: list[str]) -> dict[str, tuple[int, i
 
     Args:
         reader: the file.
-        problems: where damage is told, a line each; all checksums are verified.
+        problems: where damage is reported, a line each; all checksums are verified.
     """
     # One view of all three: what a recorder seals later is in the tail here, and in no block.
     tally, blocks, rows, first = reader.call(_parts, reader)

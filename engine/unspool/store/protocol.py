@@ -258,7 +258,7 @@ class Store(Sink, Protocol):
         """Return the number of an atom, or None where no entry has such an atom."""
 
     def shares(self, problems: list[str]) -> dict[str, tuple[int, int]]:
-        """Return each atom's changes and record bytes by name; damage met on the way is told in `problems`."""
+        """Return each atom's changes and record bytes by name; damage met on the way is reported in `problems`."""
 
     def refresh(self) -> int:
         """Look for entries that others appended; return how many are new."""

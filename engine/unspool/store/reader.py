@@ -473,7 +473,7 @@ class FileReader:
                 if error.seq is None or error.seq >= self.first:
                     raise
             if backwards:
-                # All that is kept was told before the place was reached whose blocks went.
+                # All that is kept was reported before the place was reached whose blocks went.
                 return
             start = self.first
 

@@ -80,7 +80,7 @@ def empty_tally() -> AtomTally:
 def load_tally(connection: FileConnection) -> AtomTally | None:
     """Return the file's tally of its sealed entries, or None where it has none that can be trusted."""
     if not connection.layout.tells_end:
-        # The format has no checksum that a damaged sum could be told by.
+        # The format has no checksum that a damaged sum could be detected by.
         return None
     try:
         value = connection.layout.fact(connection, TALLY_KEY)

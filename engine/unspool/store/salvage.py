@@ -502,7 +502,7 @@ class _Store:
         Args:
             connection: the new file.
             shapes: what rows look like.
-            until: the first entry that only a log tells of rightly; None where file and log belong together.
+            until: the first entry that only a log reports rightly; None where file and log belong together.
         """
         self._connection = connection
         self._until = until

@@ -66,7 +66,7 @@ def rows_without_gap(
     try:
         behind = read_rows(connection, seq + 1, stop)
     except CorruptHistory:
-        # Damage behind the entry is told when somebody goes there.
+        # Damage behind the entry is reported when somebody goes there.
         return rows
     for row in behind:
         if row.seq != start + len(rows) or not layout.follows(rows[-1].crc, row):

@@ -1,7 +1,7 @@
 """Walking over SQLite's write-ahead log without SQLite, which stops at the first frame that does not hold.
 
 A log is a header of 32 bytes and frames: 24 bytes that name a page and a commit, and the page. Every frame carries the
-salts of its generation, so that frames left over from an earlier one are told apart, and a checksum over all frames before
+salts of its generation, so that frames left over from an earlier one are distinguished, and a checksum over all frames before
 it. Here each frame is held against the one before: a damaged frame does not hide those behind it.
 """
 
@@ -412,7 +412,7 @@ def _has_more(scan: WalScan, log: Path) -> bool:
         return False
     if not scan.header_holds:
         return log.stat().st_size >= HEADER_BYTES + FRAME_BYTES + _SMALLEST_PAGE
-    # A last frame that ends early is what a killed writer leaves; nobody was told that it was there.
+    # A last frame that ends early is what a killed writer leaves; no reader was given it.
     return scan.first_bad is not None
 
 

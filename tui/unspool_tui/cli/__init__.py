@@ -71,7 +71,7 @@ COMMANDS: Final[Mapping[str, CommandEntry]] = {
         "log",
         "Tell what the state is made of: fields, kinds, how many, in what ranges; of the whole, or of what stands at PATH.",
     ),
-    "diff": CommandEntry("diff", "Show what entry A did, or what changed from entry A to entry B."),
+    "diff": CommandEntry("diff", "Show what entry A did, or the changes from entry A to entry B."),
     "stats": CommandEntry(
         "log", "Print counts, chains, sizes, ratio, codecs, bytes by atom, rebuild times and cache."
     ),

@@ -84,7 +84,7 @@ def diff_command(
     in_words: bool,
     fail_if: str | None,
 ) -> int:
-    """Show what entry A did, or what changed from entry A to entry B.
+    """Show what entry A did, or the changes from entry A to entry B.
 
     Entries are numbers, -1 (from the end), latest, 94~1, times such as 12:00:18, mark:1 (a bookmark), or words of an
     action: `unspool diff shop.unspool 94`, `diff shop.unspool 90..94`, `diff shop.unspool "tea back"`.

@@ -37,7 +37,7 @@ class Common:
     Attributes:
         source: what to open.
         format: name of its format; None to detect it.
-        identity: keys that tell the records of lists apart, by path pattern.
+        identity: keys that distinguish the records of lists, by path pattern.
         folds: how channels stored as writes are folded (LangGraph).
         select: which part of a file that holds several is wanted, by name.
         ascii: print plain ASCII only.

@@ -121,7 +121,7 @@ class Walk:
             Typed("first", "", "", "Go to the first entry.", lambda rest: self._go("first")),
             Typed("last", "l", "", "Go to the newest entry.", lambda rest: self._go("latest")),
             Typed("go", "g", "ENTRY", "Go to an entry: a number, a time, words of its action.", self._go),
-            Typed("changes", "c", "[ENTRY]", "Say what this entry changed, or what changed since ENTRY.", self._changes),
+            Typed("changes", "c", "[ENTRY]", "Say what this entry changed, or the changes since ENTRY.", self._changes),
             Typed("value", "v", "[PATH]", "Say what stands at a path here; without one, what atoms there are.", self._value),
             Typed("who", "", "PATH", "Say which entry set the value at a path, and from what.", self._who),
             Typed("writes", "", "PATH", "List the entries that set the value at a path, newest first.", self._writes),

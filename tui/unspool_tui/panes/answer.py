@@ -78,7 +78,7 @@ class ValueAnswer(Struct, frozen=True):
 
 
 def headline(change: ValueChange | None, names: Mapping[int, str], glyphs: Glyphs) -> str:
-    """Return in a few words what changed most: `AllAcres 62,490 → 63,583`, `+ Incidents[0 Dixie Fire]`."""
+    """Return the largest change in a few words: `AllAcres 62,490 → 63,583`, `+ Incidents[0 Dixie Fire]`."""
     if change is None:
         return ""
     what = told_path(change.address, names)
@@ -241,7 +241,7 @@ class AnswerStrip:
             left: Spans = ((f" {cut_front(path, max(8, width // 2))}  ", "key"), (said, "dim"))
             return Row(left, _fitting(_removals(origin, self._glyphs), width - spans_width(left) - 2))
         if container_of(value) is not None:
-            # Two beginnings of a list or an object tell nothing of what changed inside.
+            # Two beginnings of a list or an object say nothing of the changes inside.
             origin = replace(origin, before="")
         return value_line(
             ValueAnswer(path, preview_text(value, 120), origin, detail.request.head), width, self._glyphs

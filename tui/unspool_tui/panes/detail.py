@@ -143,12 +143,12 @@ class Detail(Struct, frozen=True, eq=False):
     Attributes:
         request: what was asked.
         state: the state at the head.
-        changes: what changed, atom by atom.
+        changes: the changes, atom by atom.
         from_seq: the entry compared with; -1 for the empty state before the first.
         problem: why it could not be loaded; empty when it could.
         note: what the head says, where it is a note, and what is known besides.
         passed_over: calls before the head that its recorder left out: any of them may have made the changes.
-        unknown: why it is not known what changed, though the state is; empty where it is known.
+        unknown: why the changes are not known, though the state is; empty where they are known.
         action: why the entry at the head happened.
         caller: the line of code that recorded it; None where that was not kept.
         largest: the change that tells most; None where nothing changed.

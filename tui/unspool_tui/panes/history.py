@@ -366,7 +366,7 @@ class HistoryPane:
         return history_row(facts, columns, view.total, width, self._glyphs, self._zone)
 
     def _told(self, columns: EntryColumns, seq: int) -> str:
-        """Return what changed most, of an entry whose action says nothing."""
+        """Return the largest change of an entry whose action says nothing."""
         if seq in self._book.missing or columns.kind[seq] == NOTE:
             return ""
         return self._book.headline(seq) or ""
@@ -448,7 +448,7 @@ class EntryFacts(Struct, frozen=True):
     Attributes:
         seq: its number.
         above: the entry of the row above; None for the first row.
-        action: why it happened, or else what changed most.
+        action: why it happened, or else its largest change.
         atoms: atoms it changed; empty where there is no room for them.
         mark: base, parting entry, bookmark, note or hit, as glyph and style.
         head: it is the entry being looked at.

@@ -201,7 +201,7 @@ class _LinesUpdate(CompositorUpdate):
 
 
 class LinesCompositor(Compositor):
-    """Writes what changed on a screen that is all lines of `LinesView`, without laying the whole screen over itself first.
+    """Writes the changes on a screen that is all lines of `LinesView`, without laying the whole screen over itself first.
 
     Textual asks every widget for all its lines, and cuts all of them into pieces, to write the few that changed. Where
     lines do not stand beside each other alone, Textual does it its own way.

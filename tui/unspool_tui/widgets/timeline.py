@@ -86,7 +86,7 @@ def waiting_row(text: str, width: int) -> Row:
 
 
 class TimelineView(LinesView):
-    """Where in history: the axis, what changed along it, and how it is stored."""
+    """Where in history: the axis, the changes along it, and how they are stored."""
 
     DEFAULT_CSS = "TimelineView { height: 2; width: 1fr; }"
 

@@ -110,7 +110,7 @@ _CONTRADICTED: Final = {"atom": Code.UNKNOWN_ATOM, "meta": Code.DAMAGED_FACT}
 
 
 def check_end(connection: FileConnection, path: Path, report: Report) -> EndMark | None:
-    """See that the file ends as it says, and tell of one that does not say it is complete.
+    """See that the file ends as it says, and report one that does not say it is complete.
 
     Returns:
         What it says.
@@ -129,7 +129,7 @@ def check_end(connection: FileConnection, path: Path, report: Report) -> EndMark
 
 
 def block_keys(connection: FileConnection, report: Report) -> list[BlockKey]:
-    """Return all blocks that can be found, in order; what cannot be one is told and left out."""
+    """Return all blocks that can be found, in order; what cannot be one is reported and left out."""
     found: dict[int, BlockKey] = {}
     for first, count in read_both_ways(connection, "SELECT first, count FROM block ORDER BY first", "block", report):
         if type(count) is not int or not 0 <= first < _FARTHEST or not 0 < count <= _MOST_ENTRIES:
@@ -198,7 +198,7 @@ def tail_seqs(connection: FileConnection, start: int, most: int, report: Report)
 def last_entry(connection: FileConnection, keys: list[BlockKey], report: Report) -> int:
     """Return the number of the last entry that blocks and tail hold; -1 for none.
 
-    One that is numbered far beyond all others is told, and not counted: its number is damaged.
+    One that is numbered far beyond all others is reported, and not counted: its number is damaged.
     """
     sealed = max((key.first + key.count - 1 for key in keys), default=-1)
     try:
@@ -714,5 +714,5 @@ def _facts(columns: BlockColumns, at: int) -> Facts:
 
 
 def _without_place(text: str) -> str:
-    """Drop the name of the block, so that neighbours can be told as one."""
+    """Drop the name of the block, so that neighbours can be reported as one."""
     return text.split("; `unspool")[0] if "; `unspool" in text else text

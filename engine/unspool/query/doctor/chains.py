@@ -108,7 +108,7 @@ def rules_in(connection: FileConnection) -> ChainRules:
         repaired = connection.layout.fact(connection, REPAIRED_FROM)
         return rules_of(read_recordings(connection), is_repaired=repaired is not None)
     except (sqlite3.DatabaseError, UnicodeDecodeError, CorruptHistory):
-        # That the table is damaged is told where its other rows are read.
+        # That the table is damaged is reported where its other rows are read.
         return _USUAL_RULES
 
 

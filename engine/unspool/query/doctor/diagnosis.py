@@ -59,7 +59,7 @@ def add_source_findings(history: History, ledger: FindingLog, cancelled: Cancell
     Args:
         history: a history of any source; a native file has nothing to add.
         ledger: where findings go.
-        cancelled: asked whether to stop.
+        cancelled: called to find out whether to stop.
     """
     faults = tuple(history.chain_faults(cancelled))
     for fault in faults:
@@ -246,7 +246,7 @@ class ExaminationWatch(ErrorWatch, Protocol):
     """Follows an examination while it runs."""
 
     def begin_examination(self) -> None:
-        """Forget what was told before."""
+        """Forget what was reported before."""
 
     def examined(self, row: ChainRow) -> None:
         """Take a chain that the doctor looked at as a whole."""
@@ -273,8 +273,8 @@ def diagnose(
             was recorded with, or the recorder's own where the file does not say.
         values: bytes of values that are decoded, from the first entry on; None for all. Of the others it is not known
             whether they decode.
-        progress: told how far it is.
-        cancelled: asked whether to stop; what was found so far is returned then.
+        progress: called with how far it is.
+        cancelled: called to find out whether to stop; what was found so far is returned then.
         watch: told chains and errors as they are found; told to begin anew where the history changed meanwhile.
 
     Raises:

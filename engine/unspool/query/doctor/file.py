@@ -88,7 +88,7 @@ def _damaged(connection: FileConnection) -> Collection[int]:
     try:
         return connection.layout.damaged_names(connection)
     except (sqlite3.DatabaseError, CorruptHistory, TypeError):
-        # What cannot be read is told where the table is read both ways.
+        # What cannot be read is reported where the table is read both ways.
         return ()
 
 
@@ -166,7 +166,7 @@ class StateLookup:
 
 
 def silent(code: Code, first: int | None, last: int | None, text: str) -> None:
-    """Report nothing: what is found here was told when the file was walked over."""
+    """Report nothing: what is found here was reported when the file was walked over."""
     del code, first, last, text
 
 
@@ -186,7 +186,7 @@ class FileWalk:
         Args:
             path: the file.
             report: told what is found besides faults of entries.
-            cancelled: asked whether to stop looking.
+            cancelled: called to find out whether to stop looking.
 
         Raises:
             UnreadableSource, NewerSchema, CorruptHistory: it cannot be read, or holds nothing of a history.

@@ -401,7 +401,7 @@ class ChainedSource(Protocol):
         """Names of atoms by number."""
 
     def steps(self) -> Iterator[Step]:
-        """Yield every entry from `first` to `total - 1` in order; damage is told in the steps, never raised."""
+        """Yield every entry from `first` to `total - 1` in order; damage is reported in the steps, never raised."""
 
     def state_at(self, seq: int) -> EncodedState | None:
         """Return the state at an earlier entry, or None where it does not read."""

@@ -85,7 +85,7 @@ class Mined:
 
         Args:
             scope: what findings are called by, and which atoms are looked at.
-            seconds: of CPU that it may take at most; what was not looked at by then is told.
+            seconds: of CPU that it may take at most; what was not looked at by then is reported.
         """
         self._scope, self._seconds = scope, seconds
         self._started = 0.0

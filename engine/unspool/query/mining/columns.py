@@ -3,7 +3,7 @@
 The state as a whole is one record, and so is each member of a collection in it (a list, or an object whose keys come and
 go). A record's columns are the scalars in it and its inner objects, and for each collection in it the number of its
 members, the sums of their numbers, and how many have each of a few values. Columns are called as expressions call them:
-`till.revenue`, `length(orders)`, `sum(orders[].total)`. Only what changed from entry to entry is worked out.
+`till.revenue`, `length(orders)`, `sum(orders[].total)`. Only the changes from entry to entry are worked out.
 """
 
 from __future__ import annotations

@@ -173,7 +173,7 @@ class Export:
         opens_again: unspool opens what was written, with equal states.
         keeps_forks: it says which entry another one follows; other formats know one line only.
         keeps_notes: entries that are notes can be distinguished from others.
-        written_notes: where what people wrote on the history is told: in the file, or in a file of notes beside it;
+        written_notes: where what people wrote on the history is reported: in the file, or in a file of notes beside it;
             empty where the times of entries are not exact enough to find these again.
     """
 
@@ -272,7 +272,7 @@ def losses(history: History, name: str, *, written_notes: int = 0) -> str:
     Args:
         history: what is written.
         name: the format.
-        written_notes: how many notes of people are told neither in the file nor beside it.
+        written_notes: how many notes of people are reported neither in the file nor beside it.
     """
     export, lost = export_named(name), []
     # The first entry follows none.

@@ -131,7 +131,7 @@ class SpaceTeller:
             self._show(space, shown)
 
     def entry(self, event: Event) -> SourceEntry:
-        """Return the entry of an event; a diff that does not fit leaves its space as it was, and is told."""
+        """Return the entry of an event; a diff that does not fit leaves its space as it was, and is reported."""
         before = self._sources.get(event.space_id)
         source = before
         try:
@@ -203,7 +203,7 @@ def broken_links(
         place_of: says where an event is.
         seq_at: gives the entry of the first readable event of a space from a number on; None behind the last.
         total: entries that were read.
-        cancelled: asked whether to stop.
+        cancelled: called to find out whether to stop.
     """
     for space_id in spaces:
         if cancelled():
@@ -230,7 +230,7 @@ def _is_gap(link: BrokenLink) -> bool:
     expected, actual = link.expected or "", link.actual or ""
     if link.reason.startswith(GAP):
         return True
-    # Numbers are told as numbers, hashes as 64 digits.
+    # Numbers are reported as numbers, hashes as 64 digits.
     return expected.isdigit() and actual.isdigit() and len(expected) < 64
 
 
@@ -384,7 +384,7 @@ class EventLogReader:
             return None
 
     def _check_link(self, event: Event, chain: _Chain) -> None:
-        """Compare an event with its hash and its predecessor; the first break of a chain is told."""
+        """Compare an event with its hash and its predecessor; the first break of a chain is reported."""
         link = None if chain.is_broken else broken_link(event, chain.last)
         if link is not None:
             chain.is_broken = True
@@ -427,7 +427,7 @@ class EventLogReader:
         while space is not None and (rows := rows_after(self._log.database, space.space, number, _CHUNK)):
             for row in rows:
                 number = row[_SEQUENCE]
-                # One that does not read is told where the chain is verified.
+                # One that does not read is reported where the chain is verified.
                 with suppress(EventLogError, TypeError):
                     yield event_of(row, self._log.column)
 

@@ -291,7 +291,7 @@ class CheckpointReader:
         """Yield an entry for each checkpoint since the last call."""
         self._is_finished = False
         newest = self._connection.execute("SELECT coalesce(max(rowid), 0) FROM checkpoints").fetchone()[0]
-        # Ids order one process's checkpoints only, so what is new is told by the row, and its order by the id.
+        # Ids order one process's checkpoints only, so what is new is found by the row, and its order by the id.
         found = self._connection.execute(self._order, (*self._chosen, self._last_row, newest))
         rows = array("q", (row[0] for row in found))
         self._last_row = newest

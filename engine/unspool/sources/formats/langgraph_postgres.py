@@ -189,7 +189,7 @@ class PostgresCheckpointReader:
             if key in self._known and (rows := self._link.fetch(_ROW, key)):
                 parent, checkpoint, metadata = rows[0]
                 row = CheckpointRow(*key, parent, metadata_of(metadata))
-                # What does not read was told when it was read first.
+                # What does not read was reported when it was read first.
                 yield from chains.visit(link_of(row, partial(self._whole, key, checkpoint, Findings())))
         stray = self._link.fetch(stray_query(self._where, "checkpoint_writes"), self._chosen)
         yield from stray_writes(stray, self._place)

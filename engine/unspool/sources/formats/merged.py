@@ -66,7 +66,7 @@ def files_of(source: str) -> list[str]:
 
 
 def part_names(paths: Sequence[str]) -> list[str]:
-    """Return short names of files that tell them apart: without folders and endings, as far as that goes."""
+    """Return short names of files that distinguish them: without folders and endings, as far as that goes."""
     for shorten in (lambda path: Path(path).stem, lambda path: Path(path).name, lambda path: path):
         # A blank ends a name where atoms begin.
         names = [shorten(path).replace(" ", "_") for path in paths]

@@ -122,7 +122,7 @@ def _unfolded(text: str, otherwise: Value) -> Value:
         packed = text.encode("latin-1")
         if not packed.startswith((GZIP_MAGIC, _ZLIB_MAGIC)):
             return otherwise
-        # Both kinds of header are told apart by zlib itself.
+        # Both kinds of header are distinguished by zlib itself.
         unfolder = zlib.decompressobj(_ANY_WINDOW)
         limit = in_force().line_bytes
         data = unfolder.decompress(packed, limit + 1)

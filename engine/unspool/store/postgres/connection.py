@@ -285,7 +285,7 @@ class ServerConnection:
         return self.ask(lambda connection: connection.execute(query, values).fetchall())
 
     def ask(self, work: Callable[[Any], R]) -> R:
-        """Do something with the connection, as `call`; what the server refuses is told as people may read it.
+        """Do something with the connection, as `call`; what the server refuses is reported as people may read it.
 
         Raises:
             UnreadableSource: the server refused, or is gone.

@@ -226,7 +226,7 @@ class PostgresStore:
             except CorruptHistory:
                 if len(records) <= seq - first:
                     raise
-                # Damage behind the entry is told when somebody goes there.
+                # Damage behind the entry is reported when somebody goes there.
                 break
             records.append(row.record)
         if len(records) <= seq - first:
@@ -359,7 +359,7 @@ class Pulse:
                 self._look(link)
                 self._wait(link)
             except (UnspoolError, driver.Error):
-                # The server is away; whoever reads is told so by their own connection.
+                # The server is away; readers find out by their own connection.
                 self._is_stopping.wait(LOOK_S)
         if link is not None:
             link.close()
@@ -388,5 +388,5 @@ class Pulse:
 
 
 def _was_told(connection: Any) -> bool:
-    # Entries that come in a burst are told once.
+    # Entries that come in a burst are reported once.
     return any(True for _ in connection.notifies(timeout=_SLICE_S, stop_after=1))

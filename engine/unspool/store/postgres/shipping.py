@@ -72,7 +72,7 @@ class Shipper:
 
     Attributes:
         trouble: why nothing can be shipped now; None while all goes well.
-        news: what people should be told, a line each.
+        news: messages for people, a line each.
         skipped: entries that never arrive: dropped, damaged or refused.
         shipped: entries that the server took.
         is_done: the server has everything, and the spool is empty.
@@ -401,7 +401,7 @@ class Shipment:
         shipped: entries that the server took.
         skipped: entries that never arrive; the history keeps them as gaps.
         left: entries that still wait.
-        news: what people should be told, a line each.
+        news: messages for people, a line each.
     """
 
     folder: Path
@@ -421,7 +421,7 @@ def ship_spool(
         folder: the spool.
         target: its history.
         seconds: how long to try; a server that cannot be reached is given up at once.
-        progress: told how many entries were shipped, and how many there were.
+        progress: called with how many entries were shipped, and how many there were.
 
     Raises:
         HistoryLocked: a recorder of this history runs on this machine; it ships by itself.

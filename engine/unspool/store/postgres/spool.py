@@ -6,7 +6,7 @@
     address                               the history's address without any secret
 
 Files are in the order of their numbers. A lane is what one recorder wrote; places in it count from 0 and are never
-given again, so that the server can tell what it has already. Whoever writes or ships holds the lock of the folder.
+given again, so that the server can know what it has already. Whoever writes or ships holds the lock of the folder.
 """
 
 from __future__ import annotations

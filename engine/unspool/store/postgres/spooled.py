@@ -36,7 +36,7 @@ class SpooledStore:
         name: the history's address as people may see it.
         history_id: what tells the history from all others; "" where the server was not reached on opening.
         confirms: whether every entry is to be confirmed by the server.
-        news: what people should be told, a line each; whoever tells it takes it out.
+        news: messages for people, a line each; whoever prints one takes it out.
     """
 
     def __init__(self, target: Target, spool: Spool, durability: Durability, options: SpoolOptions) -> None:

@@ -293,7 +293,7 @@ def insert_of(count: int) -> str:
 
 
 def channel_of(history: int) -> str:
-    """Return the name under which a history tells of new entries (`LISTEN`)."""
+    """Return the name under which a history reports new entries (`LISTEN`)."""
     return f"unspool_{history}"
 
 
