@@ -219,22 +219,9 @@ def compare(
     start = max(first.first, second.first) if first.history_id == second.history_id else 0
     one = _Walk(first, first_at, ignored, skip_damaged, start)
     other = _Walk(second, second_at, ignored, skip_damaged, start)
-    common = 0
-    renamed: list[tuple[int, int]] = []
-    complete = True
-    while one.seq is not None and other.seq is not None and _same(one.state, other.state, ignored):
-        if cancelled():
-            complete = False
-            break
-        progress(one.place, len(one.line))
-        common += 1
-        if len(renamed) < _RENAMED and one.action() != other.action():
-            renamed.append((one.seq, other.seq))
-        one.last_common, other.last_common = one.seq, other.seq
-        one.advance()
-        other.advance()
+    common, renamed, complete = _walk_together(one, other, ignored, cancelled, progress)
     problems = one.reader.problems + other.reader.problems
-    found = Divergence(None, common, one.side(), other.side(), tuple(renamed), complete=False, problems=problems)
+    found = Divergence(None, common, one.side(), other.side(), renamed, complete=False, problems=problems)
     if not complete:
         return found
     relation = _relation(one, other, common)
@@ -250,6 +237,29 @@ def compare(
         complete=not problems,
         problems=problems,
     )
+
+
+def _walk_together(
+    one: _Walk, other: _Walk, ignored: Ignored, cancelled: Cancelled, progress: Progress
+) -> tuple[int, tuple[tuple[int, int], ...], bool]:
+    """Advance both walks to the first states that differ.
+
+    Returns:
+        How many states they share, the entries of those whose actions differ, and whether it was not cancelled.
+    """
+    common = 0
+    renamed: list[tuple[int, int]] = []
+    while one.seq is not None and other.seq is not None and _same(one.state, other.state, ignored):
+        if cancelled():
+            return common, tuple(renamed), False
+        progress(one.place, len(one.line))
+        common += 1
+        if len(renamed) < _RENAMED and one.action() != other.action():
+            renamed.append((one.seq, other.seq))
+        one.last_common, other.last_common = one.seq, other.seq
+        one.advance()
+        other.advance()
+    return common, tuple(renamed), True
 
 
 def _relation(one: _Walk, other: _Walk, common: int) -> HistoryRelation:

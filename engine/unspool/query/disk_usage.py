@@ -20,7 +20,7 @@ from unspool.model.wire import text_size
 from unspool.query.findings import parse_pattern
 from unspool.query.lineage import EMPTY_STATE, StateReader, Stretch, Wire, windows
 from unspool.query.value_parts import Difference, differences, leaves
-from unspool.store.protocol import HOLE, RecordRun
+from unspool.store.protocol import HOLE, Columns, RecordRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,6 +293,9 @@ class UsageLedger:
         self.atoms: Tallies[str] = Tallies()
         self.paths: Tallies[Kind] = Tallies()
         self.left = {text: Left(pattern) for text, pattern in patterns.items()}
+        self.totals: Counter[str] = Counter()
+        self.actions: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
+        self.codecs: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
         self._reader = reader
         self._records = Records(reader.history)
         self._profile: dict[str, Sizes] = {}
@@ -325,6 +328,15 @@ class UsageLedger:
         self._note_changes(changed)
         self._spend(stored, new, changed, writes, full=full)
         return True
+
+    def count(self, seq: int, columns: Columns, action: str) -> None:
+        """Count an entry that was taken, by its action and codec."""
+        stored, is_note = columns.stored[seq], columns.kind[seq] == NOTE
+        self.totals.update(entries=1, stored=stored, full=0 if is_note else columns.full_bytes[seq])
+        # What a note says is no action that others share.
+        for spent in (self.actions[_NOTES if is_note else action], self.codecs[_codec(columns.codec[seq])]):
+            spent[0] += 1
+            spent[1] += stored
 
     def _follow(self, old: Wire, new: Wire) -> dict[str, Sizes]:
         """Bring the profile to a new state, and return the changed parts against the state it follows."""
@@ -435,9 +447,6 @@ def footprint(
     reader = StateReader(history, skip_damaged=skip_damaged)
     ledger = UsageLedger(reader, patterns)
     columns = history.columns()
-    totals: Counter[str] = Counter()
-    actions: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
-    codecs: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0])
     complete = True
     for stretch in windows(history):
         names = _actions(reader, stretch)
@@ -446,23 +455,16 @@ def footprint(
             if not complete:
                 break
             progress(seq, len(columns.stored))
-            stored = columns.stored[seq]
-            if not ledger.take(seq, stretch, stored, full=columns.codec[seq] in FULL_CODECS):
-                continue
-            is_note = columns.kind[seq] == NOTE
-            totals.update(entries=1, stored=stored, full=0 if is_note else columns.full_bytes[seq])
-            # What a note says is no action that others share.
-            for spent in (actions[_NOTES if is_note else names.get(seq, "")], codecs[_codec(columns.codec[seq])]):
-                spent[0] += 1
-                spent[1] += stored
+            if ledger.take(seq, stretch, columns.stored[seq], full=columns.codec[seq] in FULL_CODECS):
+                ledger.count(seq, columns, names.get(seq, ""))
     return Footprint(
-        entries=totals["entries"],
-        stored_bytes=totals["stored"],
-        full_bytes=totals["full"],
+        entries=ledger.totals["entries"],
+        stored_bytes=ledger.totals["stored"],
+        full_bytes=ledger.totals["full"],
         atoms=_ranked({name: tally.share(name) for name, tally in ledger.atoms.by_key.items()}.values()),
         paths=_paths(ledger)[:top],
-        actions=_spent(actions),
-        codecs=_spent(codecs),
+        actions=_spent(ledger.actions),
+        codecs=_spent(ledger.codecs),
         exclusions=_exclusions(ledger),
         complete=complete and not reader.problems,
         problems=reader.problems,
