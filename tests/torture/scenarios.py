@@ -17,7 +17,7 @@ from unspool.model.values import strict_equal
 from unspool.query.repair import repair
 from unspool.store.compacting import compact, vacuum
 from unspool_tui.cli import run
-from unspool_tui.session import keep
+from unspool_tui.source import keep
 
 Ack = Callable[[str], None]
 """Says, in a way that outlives a power cut, that something is done."""

@@ -14,8 +14,8 @@ from unspool_tui.demo_app import run_at_once
 from unspool_tui.first_run import APP, CARDS, DEMO, card_rows
 from unspool_tui.permits import Permits
 from unspool_tui.rendering.line import ASCII, UNICODE, spans_width
-from unspool_tui.session import state_folder
 from unspool_tui.settings import Settings
+from unspool_tui.source import state_folder
 from unspool_tui.view.model import Pane
 
 

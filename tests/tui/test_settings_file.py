@@ -15,8 +15,9 @@ from unspool.errors import ConfigError
 from unspool_tui.actions import ACTIONS, Keymap, known_key
 from unspool_tui.app import UnspoolApp
 from unspool_tui.rendering.palette import user_themes
-from unspool_tui.session import config_folder, forget_gone, state_folder
-from unspool_tui.settings import Settings, load_settings
+from unspool_tui.session import forget_gone
+from unspool_tui.settings import Settings, config_folder, load_settings
+from unspool_tui.source import state_folder
 
 
 def _settings(tmp_path: Path, text: str) -> Settings:

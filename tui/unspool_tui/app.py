@@ -35,9 +35,9 @@ from unspool_tui.screens.follower import after
 from unspool_tui.screens.main import MainScreen
 from unspool_tui.screens.modal import Modal
 from unspool_tui.screens.protocols import Controls
-from unspool_tui.session import PlaceRestorer, SourceSession, config_folder, forget_gone, state_folder
-from unspool_tui.settings import Settings, UiOptions, nearest
-from unspool_tui.source import NamedSource, keep_choice, keep_identity
+from unspool_tui.session import PlaceRestorer, SourceSession, forget_gone
+from unspool_tui.settings import Settings, UiOptions, config_folder, nearest
+from unspool_tui.source import NamedSource, keep_choice, keep_identity, state_folder
 from unspool_tui.tabs import Tab, Tabs, UnopenedSource
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, RecordingProgram, View

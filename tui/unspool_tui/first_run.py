@@ -15,7 +15,7 @@ from textual.geometry import Size
 from unspool.errors import UnspoolError
 from unspool_tui.actions import Keymap
 from unspool_tui.rendering.line import Glyphs, Row, Span, on_grid, pad, width_of, wrap_words
-from unspool_tui.session import keep, state_folder
+from unspool_tui.source import keep, state_folder
 from unspool_tui.widgets.lines import LinesView
 
 LEAST_HEIGHT: Final = 20

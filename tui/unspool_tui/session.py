@@ -1,10 +1,9 @@
-"""The place in a source: kept when it is left, restored when it is opened; and the XDG folders for it and for settings."""
+"""The place in a source: kept when it is left, restored when it is opened."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-import zlib
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -14,49 +13,15 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from unspool.errors import PathSyntaxError, StorageFailed, UnspoolError
-from unspool.files import make_folder, write_whole
+from unspool.errors import PathSyntaxError, UnspoolError
 from unspool.model.keys import Path as Address
 from unspool.model.keys import format_path
 from unspool.model.paths import parse_path
-from unspool.system import user_folder
+from unspool_tui.source import file_name, keep
 from unspool_tui.view.model import Against, InspectMode, Jumps, Pane, View
 
 if TYPE_CHECKING:
     from unspool.history.history import History
-
-
-def config_folder() -> Path:
-    """Return the folder of the settings file and the themes."""
-    return user_folder("config")
-
-
-def state_folder() -> Path:
-    """Return the folder of remembered places."""
-    return user_folder("state")
-
-
-def file_name(key: str) -> str:
-    """Return the file name for what a source is remembered under."""
-    # No secret: two sums together tell sources apart, and cost no import.
-    text = key.encode("utf-8", "surrogateescape")
-    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
-
-
-def keep(path: Path, content: bytes) -> None:
-    """Write a file in one go: a crash leaves the old one or the new one, never half of it.
-
-    Raises:
-        UnspoolError: the disk or the folder refused it; the old file is as it was.
-    """
-    try:
-        make_folder(path.parent)
-        write_whole(path, (content,))
-    except OSError as error:
-        raise StorageFailed(
-            f"{path}: cannot be written ({error.strerror or error}); free some space, or check its folder"
-        ) from None
-
 
 MOST_ADDRESSES: Final = 500
 """Unfolded places remembered."""

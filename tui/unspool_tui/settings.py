@@ -12,9 +12,9 @@ from msgspec import Struct, field
 
 from unspool.errors import ConfigError
 from unspool.model.keys import Path as Address
+from unspool.system import user_folder
 from unspool_tui.actions import BY_ID, key_names, known_key
 from unspool_tui.permits import EVERYTHING, Permits
-from unspool_tui.session import config_folder
 
 DEFAULT_THEME: Final = "unspool"
 
@@ -50,6 +50,11 @@ _TYPES: Final[Mapping[str, tuple[type, ...]]] = {
     "remember": (bool,),
 }
 _MEANT: Final = {"str": "text", "bool": "true or false", "int": "a number"}
+
+
+def config_folder() -> Path:
+    """Return the folder of the settings file and the themes."""
+    return user_folder("config")
 
 
 def settings_file() -> Path:

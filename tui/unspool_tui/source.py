@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -13,8 +14,9 @@ import msgspec
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from unspool.errors import ConfigError, UnspoolError, is_postgres, without_password
-from unspool_tui.session import file_name, keep, state_folder
+from unspool.errors import ConfigError, StorageFailed, UnspoolError, is_postgres, without_password
+from unspool.files import make_folder, write_whole
+from unspool.system import user_folder
 
 if TYPE_CHECKING:
     from unspool.history.history import History
@@ -224,3 +226,30 @@ def _write(source: NamedSource, remembered: SourceMemory) -> None:
     content = msgspec.json.encode(replace(remembered, source=source.key))
     with suppress(UnspoolError):
         keep(path, content)
+
+
+def state_folder() -> Path:
+    """Return the folder of remembered places."""
+    return user_folder("state")
+
+
+def file_name(key: str) -> str:
+    """Return the file name for what a source is remembered under."""
+    # No secret: two sums together tell sources apart, and cost no import.
+    text = key.encode("utf-8", "surrogateescape")
+    return f"{zlib.crc32(text):08x}{zlib.adler32(text):08x}-{len(text)}"
+
+
+def keep(path: Path, content: bytes) -> None:
+    """Write a file in one go: a crash leaves the old one or the new one, never half of it.
+
+    Raises:
+        UnspoolError: the disk or the folder refused it; the old file is as it was.
+    """
+    try:
+        make_folder(path.parent)
+        write_whole(path, (content,))
+    except OSError as error:
+        raise StorageFailed(
+            f"{path}: cannot be written ({error.strerror or error}); free some space, or check its folder"
+        ) from None

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from unspool_tui.cli import run
-from unspool_tui.session import config_folder, state_folder
+from unspool_tui.settings import config_folder
+from unspool_tui.source import state_folder
 
 BEFORE = [{"id": 1, "tag": "a", "n": 0}, {"id": 2, "tag": "b", "n": 0}]
 AFTER = [{"id": 2, "tag": "a", "n": 1}, {"id": 1, "tag": "b", "n": 1}]

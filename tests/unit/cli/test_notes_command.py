@@ -10,8 +10,8 @@ import pytest
 from unspool import open_history
 from unspool.recorder import Recorder
 from unspool_tui.cli import run
-from unspool_tui.session import SourceSession, state_folder
-from unspool_tui.source import NamedSource
+from unspool_tui.session import SourceSession
+from unspool_tui.source import NamedSource, state_folder
 from unspool_tui.view.model import View
 
 

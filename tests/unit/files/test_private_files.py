@@ -23,7 +23,7 @@ from unspool.sources.entries import Reading
 from unspool.sources.foreign import open_foreign
 from unspool_tui.cli import run
 from unspool_tui.screens.exporting import write_new
-from unspool_tui.session import keep
+from unspool_tui.source import keep
 
 
 @pytest.fixture(params=[0o000, 0o022, 0o077], ids=oct, autouse=True)

@@ -19,7 +19,7 @@ from unspool.files import check_new, whole_file, write_whole
 from unspool.query.repair import repair
 from unspool.store.compacting import compact, vacuum
 from unspool_tui.cli import run
-from unspool_tui.session import keep
+from unspool_tui.source import keep
 
 
 def names(folder: Path) -> list[str]:

@@ -302,7 +302,8 @@ def _bookmarks(common: Common, history: History, text: str) -> list[int]:
 def kept_bookmarks(common: Common, history: History) -> list[int]:
     """Return the bookmarks that the app remembers of a source on this machine."""
     # Only where bookmarks are asked for.
-    from unspool_tui.session import SourceSession, state_folder
+    from unspool_tui.session import SourceSession
+    from unspool_tui.source import state_folder
 
     place = SourceSession.of(history, state_folder(), source_of(common, follow=False).place_key).place
     return sorted(set(place.bookmarks))
