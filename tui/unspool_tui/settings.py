@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,6 +136,8 @@ def _key(text: str, action: str, place: Path) -> str:
 def nearest(name: str, valid: Iterable[str]) -> str:
     """Return a hint to the valid name that is most like a wrong one."""
     names = list(valid)
+    from difflib import get_close_matches  # only a misspelt setting needs it
+
     near = get_close_matches(name, names, n=1, cutoff=0.4)
     return f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
 

@@ -115,15 +115,12 @@ class History:
             watch: gives the files whose change means that there may be new entries, where the store knows better.
         """
         self._store = store
-        # A protocol's members are looked for one by one each time it is asked whether a store has them.
-        self._tells_notes = store if isinstance(store, TellsNotes) else None
         self._feeder = feeder
         self.identity = identity
         self._path = path
         self._watch = watch
         self._records = RecordLine(store)
         self._reconstructor = SnapshotReconstructor(max_states=_STATES_KEPT)
-        self._reconstructor_aside = SnapshotReconstructor(max_states=_STATES_KEPT_ASIDE)
         self._columns = Columns()
         self._columns_lock = threading.Lock()
         self._known = len(store)
@@ -378,6 +375,15 @@ class History:
     def store(self) -> Store:
         """The store it reads from, for rooms that ask more of it than a history offers."""
         return self._store
+
+    @cached_property
+    def _reconstructor_aside(self) -> SnapshotReconstructor:
+        return SnapshotReconstructor(max_states=_STATES_KEPT_ASIDE)
+
+    @cached_property
+    def _tells_notes(self) -> TellsNotes | None:
+        # A protocol's members are looked for one by one each time it is asked whether a store has them.
+        return self._store if isinstance(self._store, TellsNotes) else None
 
     @cached_property
     def _may_be_cut(self) -> MayBeCutShort | None:

@@ -18,7 +18,6 @@ import datetime as dt
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
 from itertools import islice
 from typing import Final
 
@@ -118,6 +117,8 @@ def _hint(history: History, pattern: str) -> str:
     names = list(dict.fromkeys(islice(_all_lists(history), 200)))
     if not names:
         return "; the newest has no list of records at all"
+    from difflib import get_close_matches  # only a name that is none needs it
+
     near = get_close_matches(pattern, names, n=1, cutoff=0.6)
     return f"; did you mean {near[0]}?" if near else f"; lists of records are at {', '.join(names[:_NAMED])}"
 

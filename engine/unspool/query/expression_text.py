@@ -14,7 +14,6 @@ import json
 import re
 from bisect import bisect_right
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import Any, Final
 
 import jmespath
@@ -279,6 +278,8 @@ def _check_call(node: Node, text: str) -> None:
     known = ExpressionFunctions.FUNCTION_TABLE.get(name)
     if known is None and name != "root":
         names = sorted(ExpressionFunctions.FUNCTION_TABLE)
+        from difflib import get_close_matches  # only a name that is none needs it
+
         near = _FUNCTIONS.get(name) or next(iter(get_close_matches(name, names, n=1, cutoff=0.7)), "")
         hint = _INSTEAD.get(name) or (f"did you mean {near}?" if near else f"there are {', '.join(names)}")
         raise ExpressionError(f"{text[:80]!r}: no function is called {name!r} (column {column}); {hint}")

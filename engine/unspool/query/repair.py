@@ -27,7 +27,7 @@ from unspool.model.entries import HOLE_ATOM
 from unspool.model.limits import Cancelled, Progress
 from unspool.model.values import Value
 from unspool.model.wire import EncodedState
-from unspool.query.doctor.blocks import ADDED, DELETED, DOUBT_META, MODIFIED, Changes, differing
+from unspool.query.doctor.blocks import ADDED, DELETED, MODIFIED, Changes, differing
 from unspool.query.doctor.diagnosis import (
     Diagnosis,
     Span,
@@ -44,7 +44,7 @@ from unspool.store.blocks import CHANGE_KINDS, KIND_BITS, part_of
 from unspool.store.file import FileStore
 from unspool.store.keeping import KEEP, bound_in
 from unspool.store.layout import CREATED_NS, HISTORY_ID, REPAIRED_FROM, FactValue
-from unspool.store.protocol import HOLE_META, Draft
+from unspool.store.protocol import DOUBT_META, HOLE_META, Draft
 from unspool.store.recordings import IDENTITY_KEY, WRITTEN_NOTES, recordings_among, row_of
 from unspool.store.schema import connect_writer
 

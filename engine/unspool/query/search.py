@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import StrEnum
 from functools import lru_cache
 from itertools import compress, islice
@@ -295,6 +294,8 @@ class ChangeQuestion:
         self._reads = frozenset(FIELDS) if reads is None else reads
         unknown = sorted(self._reads.difference(FIELDS))
         if unknown:
+            from difflib import get_close_matches  # only a name that is none needs it
+
             near = get_close_matches(unknown[0].lower(), FIELDS, n=1, cutoff=0.7)
             hint = f"did you mean {near[0]}?" if near else f"write after.{unknown[0]} or before.{unknown[0]}"
             raise ExpressionError(f"{text[:80]!r}: a change has no {unknown[0]}; it has {', '.join(FIELDS)}: {hint}")

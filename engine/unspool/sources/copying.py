@@ -26,7 +26,6 @@ from unspool.model.keys import Step, format_path
 from unspool.model.values import State, Value, walk
 from unspool.model.wire import decode
 from unspool.opened import is_native
-from unspool.query.doctor.blocks import DOUBT_META
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import WORD, Redaction
 from unspool.sources.entries import Reading
@@ -35,6 +34,7 @@ from unspool.sources.opening import is_in_postgres, open_history
 from unspool.sources.written_notes import PlacedNote, SourceNotes, WrittenNote, kept_text
 from unspool.store.file import FileStore
 from unspool.store.keeping import SHARED
+from unspool.store.protocol import DOUBT_META
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -568,6 +567,8 @@ def _parse_toml(data: bytes, limits: Limits) -> Parsed:
     except UnicodeDecodeError as error:
         raise BrokenText(f"not UTF-8 text: {error.reason}", error.start) from None
     _check_toml(text, limits)
+    import tomllib  # it compiles expressions when it is loaded, and few sources are TOML
+
     try:
         return Parsed(tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:

@@ -68,6 +68,8 @@ HOLE: Final = 255
 """Codec of an entry that cannot be read."""
 HOLE_META: Final = "unspool.hole"
 """Key in the meta of an entry that stands for a lost one."""
+DOUBT_META: Final = "unspool.doubtful"
+"""Key in the meta of an entry whose state is not certain, in a repaired file."""
 
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from difflib import get_close_matches
 from typing import Any, Final
 
 import click
@@ -154,6 +153,8 @@ class HelpfulCommand(click.Command):
             name = word.partition("=")[0]
             known = options.get(name)
             if known is None and not takes_next and _LONG_OPTION.match(name):
+                from difflib import get_close_matches  # only a misspelt option needs it
+
                 raise click.NoSuchOption(name, possibilities=get_close_matches(name, options), ctx=ctx)
             takes_next = known is not None and not known.is_flag and not known.count and "=" not in word
 

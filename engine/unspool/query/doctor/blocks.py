@@ -27,7 +27,7 @@ from unspool.store import blocks
 from unspool.store.blocks import KIND_BITS, BlockColumns, part_of
 from unspool.store.databases import BoundedConnection
 from unspool.store.layout import HISTORY_ID, BlockHead, EndMark, FileConnection, RawBlock
-from unspool.store.protocol import HOLE_META
+from unspool.store.protocol import DOUBT_META, HOLE_META
 from unspool.store.recordings import End, ending_of
 
 _MOST_ENTRIES: Final = 1 << 20
@@ -341,8 +341,6 @@ def reason(error: Exception) -> str:
 
 ADDED, MODIFIED, DELETED = 0, 1, 2
 _KIND_MASK: Final = (1 << KIND_BITS) - 1
-DOUBT_META: Final = "unspool.doubtful"
-"""Key in the meta of an entry whose state is not certain, in a repaired file."""
 
 Changes = dict[str, int]
 """What happened to each atom: `ADDED`, `MODIFIED` or `DELETED`."""

@@ -14,7 +14,6 @@ from unspool.model.entries import NOTE, Entry, EntryKind, iso_time
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
 from unspool.query.lineage import forks
-from unspool.query.repair import hole_in
 from unspool.sources.tagged_values import TAGGED, to_tagged
 
 if TYPE_CHECKING:
@@ -46,6 +45,8 @@ class Holes:
         try:
             view = history.view(seq)
         except EntryDropped as gap:
+            from unspool.query.repair import hole_in  # few sources have gaps, and repairing loads much
+
             self.passed_over[seq] = gap.why
             return StateView(seq, hole_in(self._last, seq, gap.why))
         self._last = dict(view.wire)
