@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from shop_files import record, shop_states
+
+from unspool_tui.screens.main import MainScreen
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -22,6 +25,27 @@ def _own_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("unspool_tui.screens.main_paint._REST_SECONDS", 0.02)
     for name in ("WAYLAND_DISPLAY", "DISPLAY", "SSH_TTY", "SSH_CONNECTION"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(autouse=True)
+def _does_what_it_names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Hold a test that names actions to have them done by keys: refused ones and calls around the keys do not count."""
+    named = {name for mark in request.node.iter_markers("action") for name in mark.args}
+    if not named:
+        yield
+        return
+    done: set[str] = set()
+    take_key = MainScreen.take_key
+
+    def watched(main: MainScreen, key: str, character: str | None) -> bool:
+        with monkeypatch.context() as inside:
+            do = MainScreen._do_or_tell
+            inside.setattr(MainScreen, "_do_or_tell", lambda main, action: (done.add(action.id), do(main, action))[1])
+            return take_key(main, key, character)
+
+    monkeypatch.setattr(MainScreen, "take_key", watched)
+    yield
+    assert named <= done, f"no key of this test does {sorted(named - done)}"
 
 
 @pytest.fixture(scope="session")

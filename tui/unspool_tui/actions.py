@@ -230,7 +230,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "open",
         ("enter",),
         "open",
-        "Open the row: an entry's changes, a change in Inspect, a value's last write; again, the write before.",
+        "Open the row: an entry's changes, a change in Inspect, a value's last write (again, the write before), "
+        "the line that a text such as shop.py:19 names.",
         MOVE,
         _some_entries,
     ),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from shop_files import record
 from tui_driver import drive, make_app, open_file
 
 from unspool.model.entries import SourceLine
@@ -122,3 +123,25 @@ def test_an_editor_that_cannot_be_run_is_named(chosen: str) -> None:
 def test_an_editor_that_fails_is_told() -> None:
     with pytest.raises(EditorFailed, match="ended with 1"):
         run_editor(["false"])
+
+
+async def test_enter_on_a_text_that_names_a_line_opens_it_and_on_any_other_goes_to_its_last_write(
+    tmp_path: Path, opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop.py").write_text("pass\n" * 20)
+    state = {"raised_at": "shop.py:19", "warned_at": "not_here.py:3", "said": "at noon: 12:30"}
+    path = record(tmp_path / "run.unspool", [(state, "begin"), (state | {"other": 1}, "go on")])
+    app = make_app(open_file(path), at=1)
+    monkeypatch.setattr(app, "suspend", nullcontext)
+    async with drive(app, size=(80, 24)) as driver:
+        for name in ("warned_at", "said"):
+            await driver.press(":")
+            await driver.type(name)
+            await driver.press("enter", "enter")
+            assert driver.view.head == 0, name
+            await driver.press("}")
+        await driver.press(":")
+        await driver.type("raised_at")
+        await driver.press("enter", "enter")
+        assert opened()[1:] == ["+19", str((tmp_path / "shop.py").resolve())]
+        assert driver.view.head == 1

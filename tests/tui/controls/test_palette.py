@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_texts import HOSTILE_TEXTS
 from shop_files import hurt, record, shop_states
 from tui_driver import Driver, drive, make_app, open_file
 
-from unspool_tui.panes.names import MOST_PATHS, ActionCounts, CountedActions, count_actions, state_names
+from unspool.model.keys import Path as Address
+from unspool.model.values import MISSING
+from unspool_tui.panes.names import MOST_PATHS, ActionCounts, CountedActions, count_actions, other_names, state_names
 from unspool_tui.screens.palette import CommandPalette
 from unspool_tui.view.model import Pane
+from unspool_tui.view.outline import value_at
 
 
 async def find(driver: Driver, text: str) -> None:
@@ -37,7 +42,7 @@ async def test_an_atom_that_only_a_later_entry_has_is_found_there(tmp_path: Path
     async with drive(make_app(open_file(path), at=0)) as driver:
         await driver.press(":")
         await driver.type("late")
-        assert "only at #1" in driver.text()
+        assert "not here yet, at #1" in driver.text()
         await driver.press("enter")
         assert (driver.view.head, driver.view.selected) == (1, ("late",))
         await driver.press("ctrl+o")
@@ -136,3 +141,51 @@ def test_actions_are_counted_once_and_go_on_where_the_count_ended(shop_file: Pat
     assert not counts.missing(0, 200)
     assert counts.missing(0, 100)
     assert not counts.by_action
+
+
+async def test_a_path_that_only_earlier_entries_have_is_found_with_where_it_stood_last(tmp_path: Path) -> None:
+    carts = {"ada": {"total": 5, "items": [1]}, "dana": {"total": 7, "items": []}}
+    gone = {"dana": {"total": 9, "items": []}}
+    path = record(
+        tmp_path / "carts.unspool",
+        [({"carts": carts}, "begin"), ({"carts": gone}, "ada leaves"), ({"carts": gone, "till": 1}, "count")],
+    )
+    async with drive(make_app(open_file(path))) as driver:
+        await driver.press(":")
+        await driver.type("ada.tot")
+        (line,) = (line for line in driver.text().split("\n") if "carts.ada.total" in line)
+        assert "not here, last at #0" in line
+        await driver.press("enter")
+        assert (driver.view.head, driver.view.selected) == (0, ("carts", "ada", "total"))
+        await driver.press("}")
+        # Typed before anything is known, Enter waits for it; what is there now goes before it.
+        main = driver.app.main
+        for keys, expected in (("adt", ("carts", "ada", "total")), ("dt", ("carts", "dana", "total"))):
+            main.take_key("colon", ":")
+            for letter in keys:
+                main.take_key(letter, letter)
+            main.take_key("enter", "\r")
+            await driver.until(lambda: not isinstance(driver.app.screen, CommandPalette))
+            await driver.settle()
+            assert driver.view.selected == expected
+
+
+def test_every_path_of_every_entry_is_a_name_with_an_entry_at_which_it_stands(shop_file: Path) -> None:
+    with open_file(shop_file) as history:
+        head = 100
+        *_, here = (part for part in state_names(history, head, len(history) - 1) if part is not None)
+        *_, names = (part for part in other_names(history, here, len(history) - 1) if part is not None)
+        assert names.left_out == ""
+        assert len({name.name for name in names.names}) == len(names.names)
+        for name in names.names:
+            assert value_at(history.state(name.seq), name.address) is not MISSING
+        listed = {name.address for name in names.names}
+        for seq in range(len(history)):
+            assert set(_addresses(history.state(seq), ())) <= listed
+
+
+def _addresses(value: Any, at: Address) -> Iterator[Address]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for step, part in inner:
+        yield (*at, step)
+        yield from _addresses(part, (*at, step))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -18,6 +19,7 @@ from textual.app import SuspendNotSupported
 
 from unspool.errors import UnspoolError
 from unspool.model.entries import SourceLine
+from unspool.model.values import Value
 from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap, show_key
 from unspool_tui.controls import navigation, results, search
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
 
 _PARENTS: Final = 4
 """Folders from that of a recording upwards in which a file named from the program's folder is looked for."""
+_LINE_OF_CODE: Final = re.compile(r"([^\s:][^:\n]*\.\w+):(\d{1,8})(?::\d+)?")
+_LONGEST_PLACE: Final = 1_000
+"""Characters of a recorded text that may name a line of code."""
 _LAST_LINE: Final = 10**8
 _BY_COLON: Final = frozenset(("hx", "helix", "subl", "zed"))
 _BY_GOTO: Final = frozenset(("code", "code-insiders", "codium", "cursor"))
@@ -150,6 +155,29 @@ def open_line(main: HistoryScreen) -> None:
         main.flash("no line of code is known here: Recorder(caller=True) and unspool run keep them", "warning")
     else:
         edit(main, place)
+
+
+def open_row(main: HistoryScreen) -> None:
+    """Open the line of code that the text under the cursor names; of any other row, what is in it or behind it."""
+    node = main.scene.inspect.node(navigation.row(main, Pane.INSPECT)) if main.view.focus is Pane.INSPECT else None
+    place = None if node is None else _line_named(main, node.value)
+    if place is not None:
+        main.open_line(place)
+    else:
+        navigation.open_row(main)
+
+
+def _line_named(main: HistoryScreen, value: Value) -> SourceLine | None:
+    """Return the line of code that a recorded text names, such as `shop.py:19`; None where its file is not here to be opened."""
+    named = _LINE_OF_CODE.fullmatch(value) if isinstance(value, str) and len(value) <= _LONGEST_PLACE else None
+    if named is None or BY_ID["line.open"].refusal(main.view):
+        return None
+    place = SourceLine(named[1], int(named[2]))
+    try:
+        file_of(place, main.scene.history.watch_paths)
+    except EditorFailed:
+        return None
+    return place
 
 
 def edit(main: HistoryScreen, place: SourceLine) -> None:
@@ -358,6 +386,7 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "theme": theme,
     "log": show_log,
     "line.open": open_line,
+    "open": open_row,
     "reread": reread,
     "escape": escape,
     "quit": leave,

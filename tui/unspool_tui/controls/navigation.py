@@ -399,7 +399,7 @@ def click(main: HistoryScreen, pane: Pane, place: int, twice: bool) -> None:
     view = moves.focus(main.view, pane)
     main.apply(view if place < 0 else at(main, view, pane, place))
     if twice and place >= 0:
-        open_row(main)
+        main.do("open")
 
 
 def jump_to_row(main: HistoryScreen) -> None:
@@ -443,7 +443,6 @@ CONTROLS: Final[Mapping[str, Callable[[HistoryScreen], None]]] = {
     "unfold": unfold,
     "toggle": toggle,
     "jump.row": jump_to_row,
-    "open": open_row,
     "pane.next": partial(cycle, by=1),
     "pane.prev": partial(cycle, by=-1),
     "pane.history": partial(focus, pane=Pane.HISTORY),

@@ -12,7 +12,7 @@ import re
 from array import array
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from enum import IntEnum
 from itertools import accumulate, islice
@@ -208,6 +208,10 @@ _LARGEST_SHOWN: Final = 64 << 10
 """Wire bytes of a value that is decoded for a preview; of a larger one the size is told."""
 _LONGEST_NAME: Final = 1_000
 _SLICE_SECONDS: Final = 0.006
+_STRETCH: Final = 256
+"""Entries that are read forward in a row while names are looked for further and further back."""
+_MOST_ENTRIES: Final = 20_000
+"""Entries in which names are looked for that the state has not."""
 _LATELY: Final = 512
 """Entries up to the head whose atoms count as changed lately."""
 
@@ -280,6 +284,132 @@ def state_names(history: History, head: int, tip: int) -> Iterator[StateNames | 
         yield None
     names = names + walk.found
     yield StateNames(head, names, _indexed(names, changed), walk.left_out)
+
+
+def other_names(history: History, known: StateNames, tip: int) -> Iterator[StateNames | None]:
+    """Yield the names with those too that only other entries have, the nearest to the head first; None in between.
+
+    Args:
+        history: where they are.
+        known: the names of the state at the head.
+        tip: the newest entry.
+    """
+    search = _OtherNames(history, known)
+    until = perf_counter() + _SLICE_SECONDS
+    for first, last, parent in _stretches(history, known.head, tip):
+        for seq in range(first, last + 1):
+            search.look_at(seq, parent if seq == first else seq - 1)
+            if perf_counter() >= until:
+                yield None
+                until = perf_counter() + _SLICE_SECONDS
+        search.end_stretch()
+        if search.is_full:
+            break
+        yield search.names(first if last <= known.head else known.head)
+    yield search.names(-1)
+
+
+def _missing_from(form: bytes | None, other: bytes | None, address: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield what stands in a value and not in another, the outermost of it.
+
+    Names are compared, not records: that an item of a list moved leaves no name behind, that the list is shorter does.
+    """
+    pending = [(address, form, other)]
+    while pending:
+        address, form, other = pending.pop()
+        if form is None or form == other:
+            continue
+        if other is None:
+            yield address, form
+            continue
+        inner, there = _steps(form), _steps(other)
+        pending += [((*address, step), part, there.get(step)) for step, part in inner.items()]
+
+
+def _steps(form: bytes) -> Mapping[Step, bytes]:
+    parts = parts_inside(form)
+    if parts is None:
+        return {}
+    return parts if isinstance(parts, dict) else dict(enumerate(parts))
+
+
+def _stretches(history: History, head: int, tip: int) -> Iterator[tuple[int, int, int | None]]:
+    """Yield the entries before the head in short stretches with the entry that each follows, the newest first, then those after."""
+    from unspool.query.lineage import all_stretches, stretches_back  # loaded with the first such question
+
+    for part in stretches_back(history, head):
+        for last in range(part.last, part.first - 1, -_STRETCH):
+            first = max(part.first, last - _STRETCH + 1)
+            yield first, last, part.parent_of(first)
+    for part in all_stretches(history, head + 1, tip + 1):
+        yield part.first, part.last, part.parent
+
+
+class _OtherNames:
+    """Gathers names that stand at other entries than the head, as long as that takes no more than a moment."""
+
+    def __init__(self, history: History, known: StateNames) -> None:
+        from unspool.query.lineage import StateReader  # loaded with the first such question
+
+        self._reader = StateReader(history, skip_damaged=True)
+        self._changed = history.changed_atoms
+        self._first = history.first
+        self._known = known
+        self._taken = {name.name for name in known.names}
+        self._found: list[StateName] = []
+        self._here: dict[str, StateName] = {}
+        self._bytes = self._entries = 0
+
+    @property
+    def is_full(self) -> bool:
+        """Whether enough was looked at."""
+        return self._entries >= _MOST_ENTRIES or self._bytes >= _MOST_BYTES or len(self._found) >= MOST_PATHS
+
+    def look_at(self, seq: int, parent: int | None) -> None:
+        """Find what an entry removed, or of one after the head what it added."""
+        if parent is None or self.is_full:
+            return
+        self._entries += 1
+        with suppress(EntryNotKept, CorruptHistory):
+            atoms = [atom for atom, _ in self._changed(seq)]
+            before, after = self._reader.state(parent), self._reader.state(seq)
+            for atom in atoms if before is not None and after is not None else ():
+                old, new = (before or {}).get(atom), (after or {}).get(atom)
+                self._bytes += len(old or b"") + len(new or b"")
+                later = seq > self._known.head
+                pair = (new, old) if later else (old, new)
+                for address, form in _missing_from(*pair, (atom,)):
+                    self._take(address, form, seq if later else parent)
+
+    def _take(self, address: Path, form: bytes, seq: int) -> None:
+        outer = StateName(_spelled(address), address, seq, form)
+        walk = _Walk()
+        for _ in walk.through([outer]):
+            pass
+        for name in (outer, *walk.found):
+            if name.name not in self._taken:
+                self._here[name.name] = name
+
+    def end_stretch(self) -> None:
+        """Take over what was found in a stretch: there, what stands later is nearer to the head."""
+        self._taken.update(self._here)
+        self._found += self._here.values()
+        self._here = {}
+
+    def names(self, until: int) -> StateNames:
+        """Return all names.
+
+        Args:
+            until: the entry from which on all was looked at; -1 where nothing more will be.
+        """
+        names = [*self._known.names, *self._found]
+        told = self._known.left_out
+        if until >= 0:
+            told = f"looking for names in other entries: #{until:,}"
+        elif self.is_full:
+            told = f"names of other entries were looked for in the {self._entries:,} nearest only; / searches all"
+        changed = {str(name.address[0]): name.seq for name in self._found}
+        return StateNames(self._known.head, names, _indexed(names, changed), told)
 
 
 def _indexed(names: list[StateName], changed: dict[str, int]) -> NameIndex:

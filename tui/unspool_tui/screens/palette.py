@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import Struct
 from textual import on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
@@ -15,7 +16,7 @@ from unspool.errors import UnspoolError
 from unspool.model.keys import Path
 from unspool.query.entry_names import find_place, looks_like_place
 from unspool_tui.actions import ACTIONS
-from unspool_tui.panes.names import Closeness, Match, NameIndex, StateNames, count_actions, state_names
+from unspool_tui.panes.names import Closeness, Match, NameIndex, StateNames, count_actions, other_names, state_names
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.line import PaneFrame, Row, crop, on_grid, pad, width_of
 from unspool_tui.screens.modal import Modal
@@ -70,6 +71,8 @@ class PaletteTarget(Struct, frozen=True):
     row: int = -1
 
 
+_BY_INITIALS: Final = (Closeness.LAST_STEPS, Closeness.INITIALS, Closeness.STEPS)
+_OF_STATES: Final = (TargetKind.ATOM, TargetKind.PATH)
 _PRIORITY: Final = list(TargetKind)
 """Of two names that fit alike, the one whose kind comes first stands above."""
 _PRIORITY_OF_LETTERS: Final = sorted(TargetKind, key=lambda kind: kind is TargetKind.COMMAND)
@@ -94,6 +97,8 @@ class CommandPalette(Modal[PaletteTarget]):
         self._entered = False
         self._names: StateNames | None = None
         self._known = self._counted = False
+        self._sought = self._seeks = False
+        """Whether names of other entries were looked for, and are being looked for: only where the state has none like it."""
         self._refused = ""
         self._small = _small_targets(main)
         self._commands = NameIndex(
@@ -134,13 +139,37 @@ class CommandPalette(Modal[PaletteTarget]):
         self._look_again()
         self._enter_now()
 
+    def _seek(self) -> None:
+        """Look for names that only other entries have, where nothing of the state is called like what is typed."""
+        main, names = self._main, self._names
+        alike = any(
+            match.closeness <= Closeness.WORDS and target.kind in _OF_STATES for match, target in self._ranking
+        )
+        if names is None or alike or self._sought or self._seeks or not self._known or len(self._typed.strip()) < 2:
+            return
+        history, tip = main.scene.history, main.view.tip
+        self._seeks = True
+        main.ask(QuestionKind.PATHS, lambda: other_names(history, names, tip), self._take_others)
+
+    def _take_others(self, reply: Reply) -> None:
+        if reply.error is None and reply.value is not None:
+            self._names = reply.value
+        self._seeks, self._sought = not reply.done, reply.done
+        self._look_again()
+        self._enter_now()
+
     def _enter_now(self) -> None:
         """Do the Enter that came before everything was known that it may have meant."""
         if self._entered and not self.over and self._knows_enough():
             self._choose(self._cursor)
 
     def _knows_enough(self) -> bool:
-        return self._counted if self._typed.strip().startswith(_BY_ACTION) else self._known
+        if self._typed.strip().startswith(_BY_ACTION):
+            return self._counted
+        # What is only alike in some letters is hardly meant where something better may still be found.
+        return self._known and (
+            not self._seeks or (bool(self._ranking) and self._ranking[0][0].closeness < Closeness.LETTERS)
+        )
 
     def _count_actions(self) -> None:
         main, counts = self._main, self._main.scene.actions
@@ -222,7 +251,10 @@ class CommandPalette(Modal[PaletteTarget]):
         if target.kind is TargetKind.ACTION:
             return f"{main.scene.actions.by_action[target.name].count:,} times, last #{seq:,}"
         if target.kind in (TargetKind.ATOM, TargetKind.PATH):
-            return f"only at #{seq:,}" if seq != main.view.head else ""
+            here = main.view.head
+            return (
+                "" if seq == here else f"not here, last at #{seq:,}" if seq < here else f"not here yet, at #{seq:,}"
+            )
         return f"#{seq:,}  {format_units.clock(main.scene.ledger.columns.timestamp_ns[seq], main.scene.look.zone)}"
 
     @on(Input.Changed)
@@ -237,6 +269,7 @@ class CommandPalette(Modal[PaletteTarget]):
         if text.strip() != self._typed.strip():
             self._cursor, self._moved, self._entered = 0, False, False
         self._typed = text
+        self._ranking: list[tuple[Match, PaletteTarget]] = []
         query = text.strip()
         self._refused = ""
         if not query:
@@ -248,6 +281,9 @@ class CommandPalette(Modal[PaletteTarget]):
             ranked = [(match, self._actions[match.row]) for match in self._action_index.find(words, _MOST_OF_ONE)]
         else:
             ranked = self._ranked(query)
+            self._ranking = ranked
+            if place is None:
+                self._seek()
         self._found = ([place] if place is not None else []) + [target for _, target in ranked[:_MOST_ROWS]]
 
     def _look_again(self) -> None:
@@ -278,6 +314,9 @@ class CommandPalette(Modal[PaletteTarget]):
             for match in self._names.index.find(query, _MOST_OF_ONE):
                 name = self._names.names[match.row]
                 kind = TargetKind.ATOM if len(name.address) == 1 else TargetKind.PATH
+                if name.seq != self._names.head and match.closeness in _BY_INITIALS:
+                    # A few letters mean what is there now before what was.
+                    match = match._replace(closeness=Closeness.WORDS, age=0)
                 found.append((match, PaletteTarget(kind, name.name, name.seq, name.address, match.row)))
         return sorted(found, key=_standing)
 
@@ -320,6 +359,12 @@ class CommandPalette(Modal[PaletteTarget]):
             self.dismiss(self._found[row])
         else:
             self.dismiss(PaletteTarget(TargetKind.ENTRY, self._typed.strip()))
+
+    def dismiss(self, result: PaletteTarget | None = None) -> AwaitComplete:
+        """Close, and look for nothing any more."""
+        if self._seeks:
+            self._main.worker.cancel(QuestionKind.PATHS)
+        return super().dismiss(result)
 
     def press(self, key: str, character: str | None) -> bool:
         """Move through the list."""
