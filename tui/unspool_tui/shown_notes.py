@@ -127,6 +127,8 @@ class NoteDesk:
         self._turn = threading.Lock()
         self._stamp: tuple[int, int, int] | None = None
         self.shown = NotesShown()
+        self.is_asked = False
+        """An answer to the screen is on its way; another question would make it stale."""
 
     def read_again(self) -> NotesShown | None:
         """Return the notes as they are now; None where nobody has written any since they were read."""

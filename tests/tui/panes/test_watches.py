@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from tui_driver import drive, make_app, open_file
 
 from unspool.history.history import History
@@ -17,6 +19,7 @@ from unspool.store.memory import MemoryStore
 from unspool_tui.panes.watches import Course, Now, WatchBook, check_watch, watch_spans
 from unspool_tui.rendering.line import UNICODE, spans_width
 from unspool_tui.settings import Settings
+from unspool_tui.worker import QuestionKind, Reply
 
 action = pytest.mark.action
 
@@ -149,3 +152,31 @@ async def test_a_selected_path_or_a_typed_expression_is_watched_until_it_is_agai
     async with drive(make_app(open_file(path), remember=True, settings=settings), size=(80, 24)) as driver:
         assert driver.view.watches == ("total >= n",)
         assert "total >= n ✗ since #2" in driver.text()
+
+
+async def test_courses_of_several_watches_are_asked_once_however_slowly_the_answers_are_taken(tmp_path: Path) -> None:
+    path = tmp_path / "a.unspool"
+    recorded(TOTALS, path).close()
+    async with drive(make_app(open_file(path), at=3)) as driver:
+        main = driver.app.main
+        asked, held, ask, deliver = [], [], main.worker.ask, main.worker._deliver
+
+        def put(kind: QuestionKind, work: Callable[[], Any]) -> int:
+            asked.append(kind)
+            return ask(kind, work)
+
+        def hand_over(reply: Reply) -> None:
+            """Have the screen take no part of an answer before the worker has given the last."""
+            if reply.kind is not QuestionKind.COURSES:
+                deliver(reply)
+                return
+            held.append(reply)
+            if reply.done:
+                while held:
+                    deliver(held.pop(0))
+
+        main.worker.ask, main.worker._deliver = put, hand_over  # type: ignore[method-assign]
+        main.apply(replace(main.view, watches=("total >= n", "$.n", "$.total")))
+        await driver.settle()
+        assert asked.count(QuestionKind.COURSES) == 1
+        assert driver.view.flips == (2, 3)

@@ -235,7 +235,7 @@ def read_notes(main: HistoryScreen) -> None:
 
 def read_notes_again(main: HistoryScreen) -> None:
     """Show what somebody else has written meanwhile."""
-    if main.notes is not None and not main.worker.owes(QuestionKind.NOTES):
+    if main.notes is not None and not main.notes.is_asked:
         _ask(main, main.notes.read_again)
 
 
@@ -253,7 +253,11 @@ def _tab_of(main: HistoryScreen) -> Tab | None:
 
 
 def _ask(main: HistoryScreen, work: Callable[[], NotesShown | None], then: Callable[[], None] | None = None) -> None:
+    desk = desk_of(main)
+    desk.is_asked = True
+
     def take(reply: Reply) -> None:
+        desk.is_asked = False
         if reply.error is not None or reply.value is None:
             # Told by the screen already; or nothing has changed.
             return

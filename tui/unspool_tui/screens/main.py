@@ -450,7 +450,7 @@ def _take_reply(main: MainScreen, reply: Reply) -> None:
         case QuestionKind.WATCHED | QuestionKind.COURSES:
             if reply.value is not None:
                 main.scene.watches.learn(reply.value)
-                main.painter.watches_known()
+            main.painter.watches_known(reply)
         case QuestionKind.STORY:
             if reply.value is not None:
                 main.scene.inspect.story = reply.value
@@ -483,6 +483,8 @@ def _tell(main: MainScreen, reply: Reply) -> None:
     error = reply.error
     if reply.kind is QuestionKind.LANES:
         main.painter.lanes_known(done=True, failed=True)
+    if reply.kind in (QuestionKind.WATCHED, QuestionKind.COURSES):
+        main.painter.watches_failed(reply)
     if reply.kind in (
         QuestionKind.STORY,
         QuestionKind.LEAVES,

@@ -24,7 +24,7 @@ from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.lines import LinesView
 from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource, StripView
 from unspool_tui.widgets.timeline import height_for, lane_room
-from unspool_tui.worker import QuestionKind
+from unspool_tui.worker import QuestionKind, Reply
 
 _REST_SECONDS: Final = 0.12
 """How long a value must be selected before its story is looked up."""
@@ -96,6 +96,8 @@ class Painter:
         self._telling = False
         self._headlines_due = False
         self._lanes_due = False
+        self._awaited: set[QuestionKind] = set()
+        """Questions on watches whose last answer was not taken yet."""
         self._working_out: tuple[object, ...] = ()
         self._gave_up: tuple[object, ...] = ()
         self._footer_key: tuple[list[tuple[str, str]], int] | None = None
@@ -384,13 +386,22 @@ class Painter:
         shown, head = book.in_sight(view.watches, main.strip.columns), view.head
         if not shown or not view.total:
             return
-        if book.wants_now(shown, head) and not main.worker.owes(QuestionKind.WATCHED):
+        # A question that is put again before its whole answer was taken makes what is on its way stale, for ever.
+        if book.wants_now(shown, head) and QuestionKind.WATCHED not in self._awaited:
+            self._awaited.add(QuestionKind.WATCHED)
             main.worker.ask(QuestionKind.WATCHED, lambda: book.ask_now(history, shown, head))
-        if book.wants_course(shown, view.total) and not main.worker.owes(QuestionKind.COURSES):
+        if book.wants_course(shown, view.total) and QuestionKind.COURSES not in self._awaited:
+            self._awaited.add(QuestionKind.COURSES)
             main.worker.ask(QuestionKind.COURSES, lambda: book.ask_courses(history, shown, main.worker.withdrawn))
 
-    def watches_known(self) -> None:
+    def watches_failed(self, reply: Reply) -> None:
+        """Take note that watches were not answered; they are asked again with the next paint."""
+        self._awaited.discard(reply.kind)
+
+    def watches_known(self, reply: Reply) -> None:
         """Tell what was found out about watches, and find out what is not yet."""
+        if reply.done:
+            self._awaited.discard(reply.kind)
         main = self._main
         flips = main.scene.watches.flips(main.view.watches)
         if flips != main.view.flips:
