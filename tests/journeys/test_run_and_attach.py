@@ -20,6 +20,7 @@ from support.waiting import wait_until
 from unspool import open_history
 from unspool.control import ControlClient, served_at
 from unspool.errors import UnspoolError
+from unspool.live import agent_source
 
 UNSPOOL = (sys.executable, "-m", "unspool_tui.cli")
 NEWEST = (monitored() or list(pythons()))[-1]
@@ -207,6 +208,52 @@ def test_a_program_goes_on_when_its_recorder_is_killed_and_the_file_is_sound(app
         assert len(history) >= before
     assert run("doctor", recording, folder=tmp_path).returncode in (0, 1)
     assert all(sum(state["items"]) in (state["total"], state["total"] + 1) for state in states(recording)[1:])
+
+
+GROWING = """\
+import random, sys
+S = {}
+for n in range(300):
+    S[n % 10] = random.Random(n).randbytes(5_000).hex()
+print("done", len(S))
+sys.exit(5)
+"""
+
+
+def on_a_full_disk(*words: object) -> list[str]:
+    """Return a command that runs another, which can make no file larger than a little more than that of the agent."""
+    whole = [*UNSPOOL, *map(str, words)]
+    limit = len(agent_source()) + 300_000
+    script = f"import os, resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); os.execv({whole[0]!r}, {whole!r})"
+    return [sys.executable, "-c", script]
+
+
+@needs_monitoring
+def test_a_full_disk_ends_the_recording_with_a_word_and_not_the_program(app: Any, tmp_path: Path) -> None:
+    file = tmp_path / "s.unspool"
+    words = ("run", "--headless", "--python", PYTHON, "--watch", "S", "-o", file, "--", app(GROWING))
+    done = subprocess.run(on_a_full_disk(*words), capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, done.stdout) == (5, "done 10\n")
+    assert done.stderr.count(f"recording ends here: {file}: entries") == 1
+    assert "Traceback" not in done.stderr
+    kept = states(file)
+    assert 10 < len(kept) < 300
+    assert kept[0] == {} or len(kept[0]) == 1
+
+
+@needs_monitoring
+def test_a_full_disk_while_attached_leaves_the_program_alone(service: Any, tmp_path: Path) -> None:
+    growing = "CART.items[:] = [random.randbytes(5_000).hex()]"
+    process = service(f"import random{SERVICE}".replace("del CART.items[:]", growing).replace("> 30", "> 0"))
+    before, file = footprint(process.pid), tmp_path / "s.unspool"
+    words = ("attach", process.pid, "--headless", "--watch", "CART", "-o", file)
+    done = subprocess.run(on_a_full_disk(*words), capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 3
+    assert done.stderr.count(f"recording ends here: {file}: entries") == 1
+    assert "Traceback" not in done.stderr
+    assert len(states(file)) > 10
+    wait_until(lambda: footprint(process.pid) == before, "that nothing is left in the program")
+    assert process.poll() is None
 
 
 def test_a_name_that_is_not_there_is_refused_with_one_that_is(app: Any, tmp_path: Path) -> None:

@@ -331,7 +331,7 @@ def attach_command(
             stop.wait(seconds)
         attachment.leave(host)
         recording.conclude("nothing was recorded")
-    return 0 if host.failure is None else _UNREADABLE
+    return 0 if host.failure is None and recording.is_whole else _UNREADABLE
 
 
 def _sample(wanted: Wanted, around: _Around, pid: int, every: float, seconds: float | None) -> int:
@@ -463,7 +463,11 @@ def _list_processes() -> list[Process]:
 
 
 class _Recording:
-    """A host and its recorder, for one command."""
+    """A host and its recorder, for one command.
+
+    Attributes:
+        is_whole: the file could be finished.
+    """
 
     def __init__(
         self,
@@ -489,6 +493,7 @@ class _Recording:
         self._quiet = around.common.quiet
         self._file = around.named(name)
         self._was_there = self._file.exists()
+        self.is_whole = True
         self._words = words = _Words(self._file, self._quiet, again, over)
         self.host = Host(Recorder(self._file, on_error="raise"), self._file, words, user=user)
         if around.status is not None:
@@ -529,7 +534,12 @@ class _Recording:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.host.close()
+        try:
+            self.host.close()
+        except UnspoolError as error:
+            # What became of the program is told by the exit code all the same.
+            self.is_whole = False
+            say(str(error))
         if self.host.is_empty and not self._was_there:
             # An empty history is of use to nobody.
             self._file.unlink(missing_ok=True)
