@@ -16,8 +16,7 @@ from typing import Any
 from unspool.live.agent.following import LOST, Scope
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import Shape, Shapes
-from unspool.live.agent.sites import CodeSites, Place
-from unspool.live.agent.tracing import argument_names
+from unspool.live.agent.sites import CodeSites, Place, argument_names
 from unspool.live.agent.whereabouts import running_frames
 from unspool.live.agent.wire import mro_of, type_name
 

@@ -26,8 +26,7 @@ from unspool.live.agent.graph import END
 from unspool.live.agent.libraries import LEAST_PATIENCE, PATIENCE, LibraryCalls
 from unspool.live.agent.notes import EXECUTES, Notes
 from unspool.live.agent.recording import Session
-from unspool.live.agent.sites import PURE, CodeSites, Site
-from unspool.live.agent.tracing import argument_names
+from unspool.live.agent.sites import PURE, CodeSites, Site, argument_names
 from unspool.live.agent.whereabouts import running_frames
 from unspool.live.agent.wire import short_name
 
@@ -240,7 +239,7 @@ class Monitoring:
                     return self._libraries.started(code, frame)
                 if not session.enter():
                     return self._monitoring.DISABLE
-            elif not self._wants_starts(known, frame):
+            elif not self._libraries.is_called_back(code) and not self._wants_starts(known, frame):
                 return self._monitoring.DISABLE
             elif not session.enter():
                 return None
@@ -288,7 +287,6 @@ class Monitoring:
     def _wants_starts(self, sites: CodeSites, frame: FrameType) -> bool:
         return bool(
             id(sites.code) in self._ending
-            or self._libraries.is_called_back(sites.code)
             or sites.local_names
             or (self._traced and self._is_traced(sites.code, str(frame.f_globals.get("__name__", ""))))
         )

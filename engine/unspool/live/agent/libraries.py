@@ -14,8 +14,9 @@ from unspool.live.agent.following import CO_OPTIMIZED, Scope
 from unspool.live.agent.nodes import Node
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import dict_getter
-from unspool.live.agent.sites import CodeSites
+from unspool.live.agent.sites import CodeSites, argument_names
 from unspool.live.agent.whereabouts import OUTWARDS, is_installed
+from unspool.live.agent.wire import PLAIN
 
 _MOST_FIELDS = 32
 """Fields of an object in a library's hands that are looked through for what is watched."""
@@ -24,6 +25,12 @@ _MOST_VALUES = 200
 """Values that a call of a library is looked through for what is watched."""
 PATIENCE = 64
 LEAST_PATIENCE = 4
+_DEEP_LOOKS = 8
+"""Looks at all that a library's function reaches, until only its arguments are looked at."""
+_DEEP_EVERY = 5
+"""Times that what rests is brought back, of which one looks at all again."""
+_RESTART_EVERY = 25
+"""Times that what rests is brought back, of which one brings back functions that libraries call."""
 _OPERATOR_STARTS = 16
 """Calls of an operator's method until it is taken for one that the program does not use."""
 _CO_RESUMED = 0x20 | 0x80 | 0x200
@@ -32,43 +39,55 @@ _NOT_LOOKED_THROUGH = (type, ModuleType, FunctionType, MethodType)
 
 
 def held_by(
-    session: Session, frame: FrameType, on_generator: Callable[[CodeType], None] = lambda _: None
+    session: Session,
+    frame: FrameType,
+    *,
+    is_deep: bool = False,
+    on_generator: Callable[[CodeType], None] = lambda _: None,
 ) -> list[Node]:
     """Return what is watched of that which a call of a library was given, or holds on to.
 
     Args:
         session: knows what is watched.
         frame: the call.
+        is_deep: not only its arguments and what they hold, but also its other variables, those of its module, and all below them.
         on_generator: is told of generators that it holds, which go on when it, or another call, asks them to.
     """
-    values = _variables(frame)
+    values = _variables(frame, is_deep=is_deep)
     found: list[Node] = []
-    for value in values:
+    level = len(values)
+    for number, value in enumerate(values):
         kind = type(value)
+        if kind in PLAIN or kind in _NOT_LOOKED_THROUGH:
+            continue
         node = session.node_of(value)
         if node is not None:
             found.append(node)
-        elif len(values) > _MOST_VALUES or kind in _NOT_LOOKED_THROUGH:
+        elif len(values) > _MOST_VALUES or (number >= level and not is_deep):
             continue
         elif kind in (tuple, list):
             values += value if len(value) < _FEW_ITEMS else ()
         elif kind is dict:
             values += value.values() if len(value) < _FEW_ITEMS else ()
-        elif kind is GeneratorType:
-            on_generator(value.gi_code)
-            values += _variables(value.gi_frame)
         elif (fields_of := dict_getter(kind)) is not None and len(fields := fields_of(value)) < _MOST_FIELDS:
-            values += fields.values()
+            for field in fields.values():
+                values.append(field)
+                if type(field) is GeneratorType:
+                    on_generator(field.gi_code)
+                    values += _variables(field.gi_frame, is_deep=is_deep)
     return found
 
 
-def _variables(frame: FrameType | None) -> list[Any]:
-    """Return what the variables of a call are now: its own, those around it, which a decorator's wrapper has, and its module's."""
+def _variables(frame: FrameType | None, *, is_deep: bool) -> list[Any]:
+    """Return what the variables of a call are now: arguments, what a decorator's wrapper has from around it, or all, its module's with them."""
     if frame is None or not frame.f_code.co_flags & CO_OPTIMIZED:
         return []
     code = frame.f_code
     scope = Scope(frame, CodeSites(code))
-    return [scope.value(name) for name in (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names)]
+    names = (*argument_names(code), *code.co_freevars)
+    if is_deep:
+        names = (*code.co_varnames, *code.co_cellvars, *code.co_freevars, *code.co_names)
+    return [scope.value(name) for name in names]
 
 
 def took_before(session: Session, frame: FrameType) -> bool:
@@ -123,6 +142,9 @@ class LibraryCalls:
         self._called: dict[int, CodeType] = {}
         self._resting: dict[int, CodeType] = {}
         self._patience: dict[int, int] = {}
+        self._deep_left: dict[int, int] = {}
+        self._rounds = 0
+        self._has_resting_callbacks = False
         self._starts: dict[int, int] = {}
         self._called_back: dict[int, CodeType] = {}
 
@@ -178,7 +200,13 @@ class LibraryCalls:
     def bring_back(self) -> None:
         """See the ends again of what rests."""
         resting, self._resting = self._resting, {}
+        self._rounds += 1
+        if self._has_resting_callbacks and self._rounds % _RESTART_EVERY == 0:
+            # The start of a function is an event of all code: no other way leads back to it.
+            self._has_resting_callbacks = False
+            self._monitoring.restart_events()
         for code in resting.values():
+            self._deep_left[id(code)] = int(self._rounds % _DEEP_EVERY == 0)
             self._see_ends(code)
 
     def ended(self, code: CodeType, frame: FrameType) -> None:
@@ -189,8 +217,10 @@ class LibraryCalls:
             _, caller = session.where.blamed(None, caller)
         if caller is None or not session.where.is_project(caller.f_code.co_filename):
             return
-        nodes = held_by(session, frame, self._holds)
+        deep = self._deep_left.get(id(code), _DEEP_LOOKS)
+        nodes = held_by(session, frame, is_deep=deep > 0, on_generator=self._holds)
         if not nodes:
+            self._deep_left[id(code)] = deep - 1
             if is_installed(code.co_filename):
                 # It may hold on to something watched all the same.
                 session.doubt = True
@@ -232,11 +262,7 @@ class LibraryCalls:
         session = self._session
         if not is_called_back(session, frame):
             return self._monitoring.DISABLE if id(code) not in self._called_back else None
-        if id(code) not in self._called_back:
-            self._called_back[id(code)] = code
-            events = self._monitoring.events
-            wanted = self._monitoring.get_local_events(self._tool, code) | events.PY_START | events.PY_RESUME
-            self._monitoring.set_local_events(self._tool, code, wanted)
+        self._called_back[id(code)] = code
         if took_before(session, frame):
             self._patience[id(code)] = PATIENCE
             return None
@@ -244,4 +270,5 @@ class LibraryCalls:
         if left > 0 or session.exact:
             return None
         self._patience[id(code)] = LEAST_PATIENCE
+        self._has_resting_callbacks = True
         return rest(code, set())

@@ -371,3 +371,10 @@ def _list_site(site: Site, instructions: list[dis.Instruction], number: int, fou
         site.after = item.offset
         if item.opname != "EXTENDED_ARG":
             return
+
+
+def argument_names(code: CodeType) -> tuple[str, ...]:
+    """Return the names of a function's parameters, `*args` and `**kwargs` with them."""
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
+    return code.co_varnames[:count]

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
 from unspool.live.agent.following import local_value
 from unspool.live.agent.libraries import is_called_back, took_before
 from unspool.live.agent.notes import Notes
 from unspool.live.agent.recording import Session
-from unspool.live.agent.sites import CodeSites
+from unspool.live.agent.sites import CodeSites, argument_names
 
 
 class HeldByTracer(Exception):
@@ -187,10 +187,3 @@ def with_turn(session: Session, call: Any) -> None:
             call()
         finally:
             session.leave()
-
-
-def argument_names(code: CodeType) -> tuple[str, ...]:
-    """Return the names of a function's parameters, `*args` and `**kwargs` with them."""
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)
-    return code.co_varnames[:count]
