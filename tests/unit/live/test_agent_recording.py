@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import pytest
 
-from support.live_host import Host, each_python, monitored, pythons, record
+from support.live_host import Host, Mirror, each_python, monitored, pythons, record
 from support.waiting import wait_until
+from unspool.live.agent.recording import Session
 
 SHOP = """\
 class Item:
@@ -311,3 +315,41 @@ def test_what_a_look_that_was_cut_short_found_half_of_is_in_doubt(tmp_path: Path
     halves = [entry for entry, found in ends if found == 1]
     assert halves
     assert all(entry.get("unseen") or entry.get("doubt") for entry in halves)
+
+
+class KeptLink:
+    """An outlet that keeps what is sent."""
+
+    is_open, is_behind = True, False
+
+    def __init__(self) -> None:
+        self.sent: list[dict[str, Any]] = []
+
+    def send(self, message: dict[str, Any]) -> None:
+        self.sent.append(message)
+
+    def finish(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_after_a_fault_the_whole_state_is_told_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("held")
+    module.X = {"n": 0, "kept": [1]}  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "held", module)
+    link, mirror = KeptLink(), Mirror()
+    session = Session({"watch": ["held:X"]}, link, "")
+    for turn in range(4):
+        module.X["n"] = turn
+        module.X["kept"].append(turn)
+        session.look_at_all(None, None)
+        for message in link.sent:
+            mirror.apply(message)
+        link.sent.clear()
+        assert mirror.state() == module.X
+        if turn < 2:
+            session.resync()
+            session.resync()
+    assert len(mirror.nodes) == 2

@@ -116,9 +116,10 @@ class Session(Turns):
     def resync(self) -> None:
         """Begin anew with what the state is: after a fault, nothing that was known of it can be relied on."""
         old = self.graph
-        gone = [node.id for node in old.by_oid.values()]
+        # The state itself is there again at once, under the same number.
+        gone = [node.id for node in old.by_oid.values() if node.id]
         self.graph = Graph(self._limits, self.redaction, self._atoms, old.next_number())
-        self._gone = gone
+        self._gone = [*self._gone, *gone]
         self._held = Patch()
         self._dirty.clear()
         self._pending.clear()
