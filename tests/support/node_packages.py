@@ -24,6 +24,14 @@ PACKAGES = {
     # The elder of @redux-devtools/remote, which speaks the first protocol of SocketCluster.
     "remote-redux-devtools": "0.5.16",
     "redux4": "npm:redux@4.2.1",
+    "valtio": "2.3.2",
+    "jotai": "2.20.3",
+    "jotai-devtools": "0.14.0",
+    "react": "19.3.1",
+    "react-test-renderer": "19.3.1",
+    "mobx": "7.1.3",
+    "mobx-keystone": "2.2.0",
+    "remotedev": "0.2.9",
 }
 INSTALL_S = 300
 

@@ -76,13 +76,49 @@ const store = createStore(devtools((set) => ({ n: 0, log: [],
   add: (by) => set((state) => ({ n: state.n + by, log: [...state.log, by] }), undefined, { type: "cart/add", payload: by }) }), { name: "cart" }));
 const act = (by) => store.getState().add(by), state = () => store.getState();
 """
+VALTIO_BY_SCRIPT = """
+import { proxy } from "valtio/vanilla";
+import { devtools } from "valtio/vanilla/utils";
+const store = proxy({ n: 0, log: [] });
+devtools(store, { name: "cart", enabled: true });
+const act = (by) => { store.n += by; store.log = [...store.log, by]; }, state = () => ({ n: store.n, log: [...store.log] });
+"""
+JOTAI_BY_SCRIPT = """
+import { createElement } from "react";
+import renderer from "react-test-renderer";
+import { atom, createStore, Provider } from "jotai";
+import { useAtomDevtools } from "jotai-devtools/utils";
+globalThis.IS_REACT_ACT_ENVIRONMENT = true;
+console.error = () => {};
+const cart = atom({ n: 0, log: [] }), store = createStore();
+function Cart() { useAtomDevtools(cart, { store, name: "cart", enabled: true }); return null; }
+await renderer.act(async () => { renderer.create(createElement(Provider, { store }, createElement(Cart))); });
+const act = (by) => renderer.act(() => store.set(cart, (now) => ({ n: now.n + by, log: [...now.log, by] })));
+const state = () => store.get(cart);
+"""
+MOBX_BY_SCRIPT = """
+import { Model, connectReduxDevTools, decoratedModel, modelAction, tProp, types } from "mobx-keystone";
+import remotedev from "remotedev";
+const Fields = Model({ n: tProp(types.number, 0), log: tProp(types.array(types.number), () => []) });
+const Cart = decoratedModel("shop/Cart", class extends Fields { add(by) { this.n += by; this.log.push(by); } }, { add: modelAction });
+const store = new Cart({});
+connectReduxDevTools(remotedev, remotedev.connectViaExtension({ name: "cart" }), store);
+const act = (by) => store.add(by), state = () => ({ n: store.n, log: [...store.log] });
+"""
 STORES = {
     "redux": REDUX,
     "redux by the elder client": ELDER,
     "toolkit": TOOLKIT,
     "toolkit by the script": TOOLKIT_BY_SCRIPT,
     "zustand by the script": ZUSTAND_BY_SCRIPT,
+    "valtio by the script": VALTIO_BY_SCRIPT,
+    "jotai by the script": JOTAI_BY_SCRIPT,
+    "mobx by the script": MOBX_BY_SCRIPT,
 }
+NAMING_ACTIONS = {kind for kind, source in STORES.items() if "cart/add" in source or "createSlice" in source}
+"""Stores whose actions have the names that the program gives them."""
+WITH_REDUCER = {kind for kind in STORES if kind.startswith(("redux", "toolkit"))}
+"""Stores that can work a state out anew without an action."""
 
 
 class NodeApp:
