@@ -177,7 +177,8 @@ def near_name(name: str, names: Iterable[str]) -> str:
 
 _SCHEMES: Final = ("postgresql://", "postgres://")
 # A path made of an address has lost a slash; whatever stands before the last at-sign may be part of a password.
-_PASSWORD: Final = re.compile(r"(postgres(?:ql)?:/+[^:/@\s]*):\S*@")
+# Schemes that are misspelt or of another database have one too.
+_PASSWORD: Final = re.compile(r"(\w*(?:postgres|sql)[\w+]*:/+[^:/@\s]*):\S*@", re.IGNORECASE)
 _OPTION: Final = re.compile(r"((?:ssl)?password=)[^&\s]*")
 
 
@@ -188,6 +189,6 @@ def is_postgres(source: str) -> bool:
 
 def without_password(text: str) -> str:
     """Return a text with every password taken out of the addresses in it."""
-    if "postgres" not in text:
+    if ":/" not in text:
         return text
     return _OPTION.sub(r"\1***", _PASSWORD.sub(r"\1@", text))

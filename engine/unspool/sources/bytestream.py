@@ -47,6 +47,8 @@ def spelling(path: Path) -> str:
     """Return what to do about a file that is not there: the name in its folder that was probably meant, if one is near."""
     if path.parts[:1] in (("http:",), ("https:",)):
         return "unspool reads files of this machine: download it first"
+    if path.parts and re.fullmatch(r"(?i)(?:postgres(?:ql)?|psql|pgsql)(?:\+\w+)?:", path.parts[0]):
+        return "a database is named as postgresql://USER@HOST/DATABASE?history=NAME"
     try:
         with os.scandir(path.parent) as found:
             names = [item.name for item in islice(found, _MOST_NAMES)]

@@ -54,7 +54,7 @@ class FileWatcher:
         Raises:
             ConfigError: `poll` is not a positive number.
         """
-        if poll is not None and not poll > 0:
+        if poll is not None and not 0 < poll < threading.TIMEOUT_MAX:
             raise ConfigError(f"poll is {poll!r}; give a number of seconds above 0")
         self._paths = tuple(Path(os.path.abspath(path)) for path in paths)  # noqa: PTH100 - links are kept as named
         self._on_change = on_change

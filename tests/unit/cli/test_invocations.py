@@ -220,6 +220,10 @@ TYPED = [
     ('jump shop.unspool -1 --lok', 2, 'err', "unspool: No such option '--lok'. Did you mean '--look'?; see `unspool jump --help`"),
     ('log good.jsonl shop.unspool', 2, 'err', "unspool: 'shop.unspool' is a file, and this command reads one SOURCE: `unspool open A B` shows"),
     ('compare nothing.unspool shop.unspool', 3, 'err', 'unspool: nothing.unspool: no such file or directory; did you mean other.unspool?'),
+    ('log psql://u:hidden@h/db', 3, 'err', 'unspool: psql:/u@h/db: no such file or directory; a database is named as postgresql://USER@HOST/'),
+    ('log postgresql:/h/db', 3, 'err', 'unspool: postgresql:/h/db: no such file or directory; a database is named as postgresql://USER@HOST/'),
+    ('log shop.unspool --poll nan', 2, 'err', "unspool: Invalid value for '--poll' (env var: 'UNSPOOL_POLL'): 'nan' is no number; see `unspool log"),
+    ('log shop.unspool --poll inf', 2, 'err', "unspool: Invalid value for '--poll' (env var: 'UNSPOOL_POLL'): 'inf' is no number; see `unspool log"),
     ('--vesion', 2, 'err', "unspool: No such option '--vesion'. Did you mean '--version'?; see `unspool --help`"),
     ('--hlep', 2, 'err', "unspool: No such option '--hlep'. Did you mean '--help'?; see `unspool --help`"),
     ('-v', 2, 'err', "unspool: No such option '-v'. Did you mean '-V'?; see `unspool --help`"),
@@ -266,3 +270,26 @@ def test_a_line_is_answered(
 
 def test_there_are_enough_of_them() -> None:
     assert len({line for line, *_ in TYPED}) >= 120
+
+
+@pytest.mark.parametrize("variable", ["ASCII", "NO_COLOR", "NO_MOUSE", "STRICT", "QUIET"])
+def test_a_flag_of_the_environment_is_yes_or_no(
+    variable: str, sources: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for value in ("1", "0", "", "yes", "off"):
+        monkeypatch.setenv(f"UNSPOOL_{variable}", value)
+        assert run(["log", str(sources / "shop.unspool"), "-n", "1"]) == 0
+    monkeypatch.setenv(f"UNSPOOL_{variable}", "maybe")
+    assert run(["log", str(sources / "shop.unspool"), "-n", "1"]) == 2
+    assert f"'UNSPOOL_{variable}'): 'maybe' is neither yes nor no: write 1 or 0" in capfd.readouterr().err
+
+
+def test_a_command_that_is_interrupted_says_so(
+    sources: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("unspool_tui.cli.log.select", interrupted)
+    assert run(["log", str(sources / "shop.unspool")]) == 130
+    assert capfd.readouterr().err.strip() == "unspool: interrupted"

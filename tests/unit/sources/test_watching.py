@@ -161,9 +161,10 @@ def test_nothing_is_told_after_stopping(tmp_path: Path) -> None:
     assert told.count == 0
 
 
-def test_a_poll_of_nothing_is_refused() -> None:
+@pytest.mark.parametrize("poll", [0, -1, float("nan"), float("inf")])
+def test_a_poll_of_nothing_is_refused(poll: float) -> None:
     with pytest.raises(ConfigError, match="above 0"):
-        FileWatcher([], lambda: None, poll=0)
+        FileWatcher([], lambda: None, poll=poll)
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import gc
 import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -346,7 +347,8 @@ def run(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return say.refused(visible(error.format_message()), type(error).__name__, error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        return was_told() or INTERRUPTED
+        code = was_told() or INTERRUPTED
+        return say.refused("interrupted", "Interrupted", code) if code == INTERRUPTED else code
     except UnspoolError as error:
         told = visible(without_password(str(error)))
         return say.refused(told + say.swapped(error), type(error).__name__, exit_code_of(error))
@@ -409,6 +411,7 @@ def _in_one_line(error: click.UsageError, words: Sequence[str]) -> str:
         near = difflib.get_close_matches(error.option_name.lower(), own, n=1, cutoff=0.8)
         if near:
             said, command = f"No such option {error.option_name!r}. Did you mean {own[near[0]]!r}?", "unspool"
+    said = re.sub(r" is not a valid boolean\b.*", " is neither yes nor no: write 1 or 0", said)
     for kind, meant in _NUMBERS.items():
         said = said.replace(f" is not a valid {kind}", f" is no {meant}")
     return f"{visible(said)}; see `{command} --help`"

@@ -17,7 +17,7 @@ from unspool.model.values import MISSING, Value
 from unspool.query.blame import blame
 from unspool.query.path_writes import all_writes
 from unspool_tui.cli.ending import Interruption, interruptible
-from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.help_pages import FiniteRange, command
 from unspool_tui.cli.options import (
     Common,
     Meter,
@@ -233,7 +233,7 @@ _DEEPEST: Final = 12
 @click.option(
     "--links", type=click.IntRange(min=1, max=5_000), metavar="N", help="End after N values of the chain; 48."
 )
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), metavar="S", help="End after S seconds; 10.")
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), metavar="S", help="End after S seconds; 10.")
 @skip_damaged_option
 @json_option()
 def why_command(

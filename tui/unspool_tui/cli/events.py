@@ -17,7 +17,7 @@ from unspool.events.log import EventLog
 from unspool.model.json_text import to_json
 from unspool.sources.formats.event_archives import SourceSaves, chosen_spaces
 from unspool_tui.cli.export import refuse_same_file, write_bytes
-from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.help_pages import FiniteRange, command
 from unspool_tui.cli.options import json_option
 from unspool_tui.cli.output import Output
 from unspool_tui.rendering.sanitize import visible
@@ -153,7 +153,7 @@ def import_archives(archives: tuple[Path, ...], log: Path, as_json: bool, quiet:
 )
 @click.option("--once", is_flag=True, help="Record what the files hold now, and end.")
 @click.option(
-    "--poll", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    "--poll", type=FiniteRange(min=0, min_open=True), metavar="SECONDS",
     help="Look for changes every so often instead of waiting for events.",
 )  # fmt: skip
 @json_option("Print each event as a line of JSON.")

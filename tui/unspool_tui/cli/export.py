@@ -14,7 +14,7 @@ import click
 from unspool.errors import HistoryLocked, UnreadableSource, is_postgres, without_password
 from unspool.files import write_whole
 from unspool.model.paths import parse_path
-from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.help_pages import FiniteRange, command
 from unspool_tui.cli.notes import found_notes, tell_unread
 from unspool_tui.cli.options import (
     Common,
@@ -329,9 +329,7 @@ _SOMETHING_LEFT: Final = 1
 @command("ship")
 @click.argument("spools", nargs=-1, metavar="[ADDRESS|SPOOL]...")
 @click.option("--spool", "base", type=click.Path(path_type=Path), help="Folder that spools lie in.")
-@click.option(
-    "--seconds", type=click.FloatRange(min=0), default=_SECONDS, show_default=True, help="How long to try each."
-)
+@click.option("--seconds", type=FiniteRange(min=0), default=_SECONDS, show_default=True, help="How long to try each.")
 @json_option("Print JSON Lines.")
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def ship_command(spools: tuple[str, ...], base: Path | None, seconds: float, as_json: bool, quiet: bool) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -172,6 +173,21 @@ class HelpfulCommand(click.Command):
         if common:
             with formatter.section("Options of all commands that read a source"):
                 formatter.write_dl(common)
+
+
+class FiniteRange(click.FloatRange):
+    """A number within bounds; `nan` and `inf` are none, though Python reads them."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return the number.
+
+        Raises:
+            BadParameter: it is none, or not within the bounds.
+        """
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"{value!r} is no number", param, ctx)
+        return number
 
 
 class CommonOption(click.Option):

@@ -40,7 +40,7 @@ from unspool.live.sampling import sample as take_samples
 from unspool.recorder import Recorder
 from unspool.system import require_local_sockets
 from unspool_tui.cli.ending import was_told
-from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.help_pages import FiniteRange, command
 from unspool_tui.cli.opening import show
 from unspool_tui.cli.options import Common, opened, stdout_is_terminal
 from unspool_tui.cli.output import Output
@@ -282,12 +282,12 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
 @click.option("--sample", is_flag=True, help="Only look from outside, now and then; needs unspool[sample].")
 @click.option(
     "--every",
-    type=click.FloatRange(min=0.01),
+    type=FiniteRange(min=0.01),
     default=0.5,
     metavar="SECONDS",
     help="How often --sample looks; 0.5 by default.",
 )
-@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="Leave the program after so long.")
+@click.option("--seconds", type=FiniteRange(min=0, min_open=True), help="Leave the program after so long.")
 @click.option("--headless", is_flag=True, help="No screen: record until Ctrl-C.")
 @click.argument("pid", type=click.IntRange(min=1), required=False, shell_complete=_complete_pid)
 def attach_command(

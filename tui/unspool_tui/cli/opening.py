@@ -19,7 +19,7 @@ from unspool.errors import ConfigError, EntryNotFound, UnreadableSource, Unspool
 from unspool.files import ScratchFolder
 from unspool.model.paths import parse_path
 from unspool.sources.opening import open_history
-from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.help_pages import FiniteRange, command
 from unspool_tui.cli.options import (
     Common,
     complete_entry,
@@ -356,12 +356,12 @@ _SHORT_RUN_S: Final = 2.0
 @command("demo")
 @click.option(
     "--rate",
-    type=click.FloatRange(min=0, min_open=True),
+    type=FiniteRange(min=0, min_open=True),
     default=5.0,
     metavar="HZ",
     help="Moments a second; 5 by default.",
 )
-@click.option("--seconds", type=click.FloatRange(min=0), default=None, help="Stop the program after so long.")
+@click.option("--seconds", type=FiniteRange(min=0), default=None, help="Stop the program after so long.")
 @click.option("--seed", type=int, default=0, help="The same seed gives the same day.")
 @click.option("--steps", type=click.IntRange(min=0), metavar="N", help="Record N moments at once, then look at them.")
 @click.option(
@@ -373,7 +373,7 @@ _SHORT_RUN_S: Final = 2.0
 @click.option("--ascii", is_flag=True, help="Plain ASCII only.")
 @click.option("--no-color", is_flag=True, help="No colours; also when NO_COLOR is set.")
 @click.option("--no-mouse", is_flag=True, help="Leave the mouse to the terminal.")
-@click.option("--poll", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Look every so often.")
+@click.option("--poll", type=FiniteRange(min=0, min_open=True), metavar="SECONDS", help="Look every so often.")
 @click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
 def demo_command(
     rate: float,

@@ -17,7 +17,7 @@ import click
 from unspool.delta.identity import canonical_identity
 from unspool.errors import ConfigError, EntryNotFound, UnspoolError
 from unspool.model import limits
-from unspool_tui.cli.help_pages import CommonOption, command
+from unspool_tui.cli.help_pages import CommonOption, FiniteRange, command
 from unspool_tui.rendering.sanitize import visible
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ _OPTIONS: Final = (
     _common("--ascii", show_envvar=True, envvar="UNSPOOL_ASCII", is_flag=True, help="Plain ASCII only."),
     _common("--no-color", show_envvar=True, envvar="UNSPOOL_NO_COLOR", is_flag=True, help="No colours; also with NO_COLOR and TERM=dumb."),
     _common("--no-mouse", show_envvar=True, envvar="UNSPOOL_NO_MOUSE", is_flag=True, help="Leave the mouse to the terminal."),
-    _common("--poll", show_envvar=True, envvar="UNSPOOL_POLL", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+    _common("--poll", show_envvar=True, envvar="UNSPOOL_POLL", type=FiniteRange(min=0, min_open=True), metavar="SECONDS",
                  help="Look for changes every so often instead of waiting for events."),
     _common("--no-pager", is_flag=True, help="Print long output as it is, not in UNSPOOL_PAGER, PAGER or less."),
     _common("--no-cache", is_flag=True, help="Read a foreign source anew, and keep nothing of it; also UNSPOOL_NO_CACHE=1."),

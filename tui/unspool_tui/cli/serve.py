@@ -13,7 +13,7 @@ import click
 
 from unspool.errors import ConfigError, MissingExtra
 from unspool.model.limits import asked_for, use
-from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.help_pages import FiniteRange, command
 from unspool_tui.cli.options import Common, judge, opened, source_command
 from unspool_tui.rendering.sanitize import visible
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--idle",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=60.0,
     metavar="MINUTES",
     help="End a visit that nobody touched for so long; 60 by default, 0 for never.",

@@ -11,7 +11,7 @@ import click
 from unspool.errors import ConfigError
 from unspool_tui.cli.disk_usage import refuse_foreign
 from unspool_tui.cli.ending import interruptible
-from unspool_tui.cli.help_pages import command
+from unspool_tui.cli.help_pages import FiniteRange, command
 from unspool_tui.cli.options import Common, complete_entry, entry_named, json_option
 from unspool_tui.cli.output import Output
 from unspool_tui.rendering.sanitize import visible
@@ -28,7 +28,7 @@ def _asking() -> Options:
     """Return the options that all commands have which ask a program for something."""
     instance = click.option("--instance", metavar="NAME", help="Which one, where a program has several.")
     timeout = click.option(
-        "--timeout", type=click.FloatRange(0.1, 3600), default=10.0, show_default=True, metavar="SECONDS",
+        "--timeout", type=FiniteRange(0.1, 3600), default=10.0, show_default=True, metavar="SECONDS",
         help="How long to wait for the program; then the request is withdrawn.",
     )  # fmt: skip
     quiet = click.option("--quiet", "-q", is_flag=True, help="Nothing on standard error but errors.")
