@@ -1,10 +1,21 @@
-"""The screens that pictures are taken of: where each begins and which keys lead there."""
+"""The screens that pictures are taken of: which history each is of, where it begins and which keys lead there."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from unspool.query.simulator import Candidate, Simulation, Timing
+from unspool_tui.live_programs import ATTACHABLE, REFUSED, LiveProgram
+from unspool_tui.settings import Settings
+from unspool_tui.view.model import RecordingProgram
+
+COATS: dict[str, dict[str, Any]] = {
+    "dark": {},
+    "light": {"settings": Settings(theme="unspool-light")},
+    "ascii": {"ascii": True},
+}
+"""In what every screen is drawn, as options of the app; the first has no name in that of a picture."""
 
 
 class Look(NamedTuple):
@@ -13,14 +24,16 @@ class Look(NamedTuple):
     Attributes:
         keys: what is pressed; an empty key is a rest in between, and `see:` waits until the screen shows a text.
         at: the entry to begin at; None follows the newest.
-        hurt: of the damaged history.
-        faulty: of the history of an app that has a mistake.
+        of: the history, one of `looks_histories.HISTORIES`.
+        card: the card that is shown above the last line.
+        program: the history is being recorded by a program that can be asked to go back.
     """
 
     keys: tuple[str, ...]
     at: int | None = 136
-    hurt: bool = False
-    faulty: bool = False
+    of: str = "shop"
+    card: str = ""
+    program: bool = False
 
 
 def _typed(text: str) -> tuple[str, ...]:
@@ -63,19 +76,40 @@ LOOKS = {
     "chains examined": Look(_EXAMINED),
     "one chain": Look(("c", "enter", "")),
     "chains as a list": Look((*_EXAMINED, "v")),
-    "chains with findings": Look(_EXAMINED, 499, hurt=True),
-    "repair prompt": Look((*_EXAMINED, "R", "see:writes ~"), 499, hurt=True),
+    "chains with findings": Look(_EXAMINED, 499, "hurt"),
+    "repair prompt": Look((*_EXAMINED, "R", "see:writes ~"), 499, "hurt"),
     "simulator": Look(("S", "", "j")),
     "playing faster": Look(("shift+up", "shift+up")),
     "writes menu": Look(("2", "j", "W", "")),
-    "checkers": Look(("K", "see: finding"), faulty=True),
-    "doctor's findings": Look((*_EXAMINED, "F", ""), 499, hurt=True),
+    "checkers": Look(("K", "see: finding"), of="faulty"),
+    "doctor's findings": Look((*_EXAMINED, "F", ""), 499, "hurt"),
     "where the bytes are": Look(("U", "see:codec")),
     "identity prompt": Look(("I",)),
-    "unreadable entry": Look(("{",), 499, hurt=True),
+    "unreadable entry": Look(("{",), 499, "hurt"),
     "palette of paths": Look((":", *_typed("stock"))),
     "actions": Look(("a",)),
     "row letters": Look((";",)),
+    "why": Look(("2", "j", "j", "j", "Y", "")),
+    "raw and wrapped": Look(("3", "v", "v", "w")),
+    "unchanged and gaps": Look(("u", "T", "2")),
+    "timeline by time": Look(("Z", "6", "+", "+", "h", "h")),
+    "another rule": Look(("c", "S", "see:with changes:20")),
+    "nothing found": Look(("/", *_typed("zebra"), "enter", "")),
+    "nothing passes": Look(("\\", *_typed("zebra"), "enter", "")),
+    "nothing recorded": Look((), None, "nothing"),
+    "one entry": Look((), None, "one entry"),
+    "hostile": Look(("2", "j"), None, "hostile"),
+    "notes": Look(('"', ""), 5, "noted"),
+    "note prompt": Look(("2", "j", "i", *_typed("sold twice"))),
+    "first run": Look((), card="app"),
+    "demo": Look(("K", "see: finding", "enter", ""), None, "demo", "demo"),
+    "line of code": Look(("1",), 17, "demo"),
+    "palette of everything": Look((":",)),
+    "command refused": Look(("M",)),
+    "programs": Look(("A", "see:can be attached", "j")),
+    "program put back": Look(("J",), program=True),
+    "program paused": Look(("k",), program=True),
+    "lanes of parts": Look(("#",), None, "parts"),
 }
 
 
@@ -117,3 +151,17 @@ SIMULATION = Simulation(
     complete=True,
 )
 """What a simulation told once; measured times would make every picture another."""
+
+
+PROGRAM = RecordingProgram("shop", "shop.py", frozenset({"jump", "look", "pause", "resume"}), at=120, paused=True)
+"""What a program that records says of itself."""
+
+PROGRAMS = (
+    LiveProgram(4711, "shop.py", "recording", file=Path("shop.unspool"), can=("jump", "pause")),
+    LiveProgram(4712, "cart.py", "capped", file=Path("cart.unspool")),
+    LiveProgram(
+        4713, "python -m http.server --directory exports/of/last/month --bind 127.0.0.1 8000", ATTACHABLE, "3.12"
+    ),
+    LiveProgram(4714, "python old.py", REFUSED, "3.10", refusal="process 4714 runs a Python older than 3.11; run it"),
+)
+"""What runs on a machine."""

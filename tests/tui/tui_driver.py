@@ -20,7 +20,7 @@ from unspool_tui.app import UnspoolApp
 from unspool_tui.settings import Settings, UiOptions
 from unspool_tui.view.model import Pane, View
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 """Seconds until a condition that does not come true fails the test."""
 
 
@@ -76,11 +76,16 @@ class Driver:
             laid_out = not self.app.screen._layout_required and not self.app.screen._dirty_widgets
             # A screen that opens over one that was never laid out keeps the empty picture of it.
             laid_out = laid_out and all(screen._compositor.size for screen in (self.app.screen, main))
-            busy = waiting or not laid_out or not main.worker.idle or main.painter.stale or main.painter.unsettled
-            quiet = 0 if busy else quiet + 1
-            if busy:
+            busy = {
+                "messages": waiting,
+                "layout": not laid_out,
+                "worker": not main.worker.idle,
+                "details": main.painter.stale or main.painter.unsettled,
+            }
+            quiet = 0 if any(busy.values()) else quiet + 1
+            if not quiet:
                 await asyncio.sleep(0.001)
-            assert monotonic() < end, f"the app never came to rest; the screen shows:\n{self.text()}"
+            assert monotonic() < end, f"the app never came to rest: {busy}; the screen shows:\n{self.text()}"
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""

@@ -53,12 +53,14 @@ class ChangesPane:
         self._key: tuple[object, ...] = ()
         self._detail = NOTHING
         self._made: dict[tuple[int, int], Row] = {}
+        self._total = 0
         self.items: list[Item] = []
         self.identity: Mapping[str, str] | None = None
         """Keys set by hand."""
 
     def update(self, view: View, detail: Detail, width: int) -> None:
         """Lay out what the view wants to see of a diff."""
+        self._total = view.total
         key = (view.folded, view.opened, view.unchanged, view.words, view.wrap, (view.wrap or view.words) and width)
         if detail is self._detail and key == self._key:
             return
@@ -114,7 +116,8 @@ class ChangesPane:
             lines = wrap_words(on_grid(self._detail.unknown), max(8, width - 4), PROBLEM_ROWS - 1)
             return [BLANK, *(Row(((f"  {line}", "dim"),)) for line in lines)]
         if note is None:
-            return [BLANK, Row((("  nothing changed", "dim"),))]
+            said = "nothing changed" if self._total else "nothing is recorded yet"
+            return [BLANK, Row(((f"  {said}", "dim"),))]
         return note_rows(*note, width, self._glyphs)
 
     def _problem_row(self, index: int, width: int) -> Row:

@@ -389,8 +389,7 @@ class HistoryPane:
         """Return the frame: the day of the head where there is room, its place, and the filter."""
         position = rows.position(view.head)
         shown = position < len(rows) and rows[position] == view.head
-        place = f"{position + 1:,}" if shown else "–"
-        place = f"{place} of {len(rows):,}"
+        place = f"{f'{position + 1:,}' if shown else '–'} of {len(rows):,}" if len(rows) else "none"
         when = (
             self._head_time(columns.timestamp_ns[view.head], width - len(place) - _FOOTING)
             if (view.total and knows(columns, view.head))
@@ -547,6 +546,8 @@ _ROOM_FOR_WHO: Final = 60
 _LEAST_OF_WHO: Final = 6
 """Cells below which an action says nothing."""
 _MOST_STEPS: Final = 20
+_MOST_LINES: Final = 3
+"""Lines that a finding may take above the panes."""
 _STYLES: Final[Mapping[str, str]] = {
     "+": "added",
     "~": "modified",
@@ -680,8 +681,32 @@ class ResultsPane:
             when = format_units.day_and_clock(time, self._zone) if days else format_units.clock(time, self._zone)
             when = when if roomy else when.partition(".")[0][-8:]
         who = on_grid((self._book.action(result.seq) if result.who is None else result.who)[:200])
+        if not roomy and room < len(when) + 1:
+            # The list beside it tells the time of each entry; the value stands here alone.
+            return ()
         room = max(width // 3 if roomy else 0, room - len(when) - 5) - spans_width(place)
         return (*place, (f"  {crop(who, room)}  " if room >= _LEAST_OF_WHO else "  ", "dim"), (f"{when} ", "faint"))
+
+    def told(self, view: View, columns: EntryColumns, room: int, width: int) -> list[Row]:
+        """Return the finding under the cursor in whole, where its row of the list has no room for it.
+
+        It stays while the head is where the finding led to.
+
+        Args:
+            view: what is looked at.
+            columns: what is known of entries.
+            room: cells of a row of the list.
+            width: cells of the lines returned.
+        """
+        dock = view.dock
+        if not dock.open or not dock.count or self.list.kind is not ListKind.CHECKS:
+            return []
+        row, found = self.row(view, columns, dock.cursor, room), self.list[dock.cursor]
+        is_meant = view.focus is Pane.RESULTS or view.head == found.seq
+        if not is_meant or spans_width((*row.left, *row.right)) <= room:
+            return []
+        lines = wrap_words(on_grid(f"#{found.seq:,} {found.after}"), width - 2, _MOST_LINES)
+        return [Row(((f" {line}", _STYLES.get(found.mark, "text")),)) for line in lines]
 
     def frame(self, view: View) -> PaneFrame:
         """Return the frame: what was asked, how far the looking is, and where the cursor stands."""

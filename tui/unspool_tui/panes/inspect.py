@@ -335,7 +335,7 @@ class InspectPane:
         what = on_grid(format_path(view.selected[-6:], root="")[-60:]) if view.selected and not self.is_tree else ""
         more: Spans = (
             (f"{what} " if what else "", "text"),
-            (f"@ #{detail.request.head} " if detail.request.head >= 0 else "", "dim"),
+            (f"@ #{detail.request.head} " if view.total and detail.request.head >= 0 else "", "dim"),
             *modes,
             (f" from character {shift + 1:,}" if shift else "", "faint"),
             (f" {self._glyphs.ellipsis}" if stale else "", "warning"),

@@ -75,14 +75,15 @@ class Measured(Struct, frozen=True):
 def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyphs) -> list[Row]:
     """Return all rows of Stats."""
     delta = facts.entries - facts.full - facts.notes
-    sizes, smaller = facts.sizes, format_units.smaller(facts.sizes.whole, facts.sizes.held)
+    sizes = facts.sizes
+    times, _, smaller = format_units.smaller(sizes.whole, sizes.held).partition(" ")
     rows = [
         _fact("entries", f"{facts.entries:,}"),
         _fact("", f"{facts.full:,} full", f"{delta:,} delta"),
         *([_fact("on disk", format_units.size(sizes.on_disk))] if sizes.on_disk else []),
         _fact("records", format_units.size(sizes.records)),
         _fact("as full", format_units.size(sizes.whole)),
-        _fact("", smaller, "than that", "good" if sizes.ratio >= 1 else "warning"),
+        _fact("", times, smaller, "good" if sizes.ratio >= 1 else "warning"),
     ]
     if facts.notes:
         rows.insert(2, _fact("", format_units.count(facts.notes, "note")))
@@ -94,7 +95,7 @@ def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyp
     rows.append(_fact("", format_units.count(facts.full, "chain")))
     if measured.rebuild is not None:
         middle, slow, worst = (format_units.duration(value) for value in measured.rebuild)
-        rows.append(_fact("rebuild", middle, f"p50, {slow} p95"))
+        rows.append(_fact("rebuild", middle, f"p50 {slow} p95"))
         rows.append(_fact("", worst, "longest"))
     if facts.moves is not None:
         rows.append(_fact("moves", format_units.duration(facts.moves[1]), "p95 of yours"))

@@ -74,8 +74,11 @@ def header(view: View, source: str, cost: Cost | None, width: int, glyphs: Glyph
         *_modes(view, glyphs, marks.pulse),
         *(((f" {glyphs.linked} {on_grid(marks.link)} ", "chip.filter"), (" ", "text")) if marks.link else ()),
     )
+    if said and spans_width(left) > width:
+        # What runs or is paused must not be cut for a word.
+        left = tuple((" ", style) if text == f" {said}" else (text, style) for text, style in left)
     room = width - spans_width(left) - 1
-    costs = _costs(cost) if cost is not None else ((("reading ", "faint"),),)
+    costs = ((("reading ", "faint"),),) if cost is None else _costs(cost) if view.total else ()
     # Where, and whether it follows, is what nobody can do without; of the costs as much as there is room for.
     right = next((spans for spans in costs if spans_width(spans) <= room), ())
     return Row(left, right, ground="bar")

@@ -31,11 +31,13 @@ class Line(Struct, frozen=True):
         name: what is written before it.
         spans: its columns, each character of one cell.
         head: the character that marks the head; empty leaves the one that is there.
+        words: the style of words that give way to the head as a whole; empty where there are none.
     """
 
     name: str
     spans: Spans
     head: str = ""
+    words: str = ""
 
 
 class Ground(Struct, frozen=True):
@@ -77,12 +79,17 @@ class Ground(Struct, frozen=True):
         start = 0
         for text, style in line.spans:
             stop = start + len(text)
+            if style == line.words and start < head.stop and head.start < stop:
+                # Half of a time beside the head would be read as another time.
+                text, style = glyphs.rail * len(text), "border"
             edges = [start, *(cut for cut in cuts if start < cut < stop), stop]
             for low, high in pairwise(edges):
                 piece = text[low - start : high - start]
                 if low in head:
                     # A cell that is all ink would hide the ground that marks the head.
-                    piece = line.head + piece[1:] if line.head and low == head.start else piece
+                    if line.head and low == head.start:
+                        # What stands there goes on beside the head where its column has the room.
+                        piece = line.head + (piece[:1] + piece[2:] if len(piece) > 1 else "")
                     yield piece.replace(glyphs.block, glyphs.bars[-2]) if glyphs.block == "█" else piece, "bar.head"
                 else:
                     yield piece, f"{style}{TINT}" if low in tinted else style
@@ -198,14 +205,18 @@ def axis_line(axis: Axis, times: Sequence[int], zone: dt.tzinfo | None, glyphs: 
         else:
             write(gap.column, f"{glyphs.gap}{words.strip()}", "faint", around=1)
     first, reach = times[axis.start], times[axis.stop - 1] - times[axis.start]
-    column = 0
+    column, told = 0, ""
     while column < columns:
         cell = axis.cell_at(column)
         text = ""
         if free[column] and axis.edges[cell] < axis.edges[cell + 1]:
             text = format_units.moment(times[axis.edges[cell]], zone, reach)
-        column += len(text) + _LABEL_GAP if text and write(column, text, "dim", around=1) else 1
-    return Line(format_units.day(first, zone), _runs(line, styles), glyphs.head_above)
+        if text not in ("", told) and write(column, text, "dim", around=1):
+            told = text
+            column += len(text) + _LABEL_GAP
+        else:
+            column += 1
+    return Line(format_units.day(first, zone), _runs(line, styles), glyphs.head_above, "dim")
 
 
 def told(

@@ -311,6 +311,7 @@ class ChainsScreen(Page):
             with Horizontal(id="beside"):
                 yield Framed(id="list")
                 yield Framed(id="memory")
+            yield LinesView(id="whole")
             yield LinesView(id="legend")
             yield LinesView(id="keys")
 
@@ -405,6 +406,7 @@ class ChainsScreen(Page):
             [footer([("arrows" if is_wall else "j k", "move"), *self._keys(), ("Esc", "back")], size.width)]
         )
         if is_wall:
+            self.query_one("#whole", LinesView).display = False
             self._paint_wall(len(told))
         else:
             self.query_one("#legend", LinesView).display = False

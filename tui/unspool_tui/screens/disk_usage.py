@@ -220,7 +220,7 @@ _MOST_LINES = 3
 def simulator_heading(width: int) -> Row:
     """Return the names of the columns."""
     roomy = width >= _ROOM_FOR_ALL
-    text = f"    {'configuration':<{_name_room(width)}} {'file':>10}  {'larger':>8}  {'rebuild p95':>12}  "
+    text = f"     {'configuration':<{_name_room(width)}} {'file':>10}  {'larger':>8}  {'rebuild p95':>12}  "
     text += f"{'record p50':>11}  {'chain':>6}" if roomy else f"{'chain':>6}"
     return Row(((text, "faint"),), ground="bar")
 
@@ -239,7 +239,7 @@ def candidate_row(one: Candidate, smallest: int, width: int, glyphs: Glyphs, *, 
     )
     return Row(
         (
-            (f" {pad(mark[0], 2)}", mark[1]),
+            (f" {pad(mark[0], 3)}", mark[1]),
             (f"{pad(on_grid(one.name[:80]), _name_room(width + 2))} ", style),
             (f"{format_units.size(one.projected_bytes):>10}  ", style),
             (f"{f'{larger:.2f}x':>8}  ", "dim"),

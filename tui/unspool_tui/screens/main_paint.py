@@ -237,6 +237,8 @@ class Painter:
             origin = UNKNOWN
         width = strip.columns - 2 if has_frame else strip.columns
         watched = [scene.watches.row(view.watches, view.head, width, glyphs)] if view.watches else []
+        room = main.panels[Pane.RESULTS].inner_width
+        watched += scene.results.told(view, scene.ledger.columns, room, width)
         rows = scene.strip.rows(view, scene.detail, scene.answer(view), origin, watched, width)
         if has_frame:
             rows = framed(rows, strip.columns, glyphs)

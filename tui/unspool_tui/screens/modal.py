@@ -18,7 +18,7 @@ from textual.widgets import Input
 
 from unspool.errors import UnspoolError
 from unspool_tui.actions import show_key
-from unspool_tui.rendering.line import PaneFrame, Row, on_grid, width_of
+from unspool_tui.rendering.line import PaneFrame, Row, on_grid, width_of, wrap_words
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.protocols import HistoryApp, Result
 from unspool_tui.widgets.lines import LineInput, LinesView
@@ -186,6 +186,8 @@ Check = Callable[[str], str]
 """Returns a hint for what is typed so far, or raises an UnspoolError that says what is wrong with it."""
 Complete = Callable[[str], list[str]]
 """Returns what a line may go on with, each as the whole line."""
+_MOST_HINTS: Final = 3
+"""Lines that the help above a prompt may take."""
 _OFFERED: Final = 30
 """Lines that are told while there are several; no screen has room for more."""
 
@@ -235,8 +237,13 @@ class Prompt(Modal[str]):
 
     def paint(self) -> None:
         """Show the sign and the hint."""
-        self.query_one("#hint", LinesView).show_rows([Row(((" ", "text"), self._said), ground="bar")])
-        self.query_one("#sign", LinesView).show_rows([Row(((f" {self._sign} ", "key"),), ground="bar")])
+        text, style = self._said
+        hint, sign = self.query_one("#hint", LinesView), self.query_one("#sign", LinesView)
+        lines = wrap_words(text, max(8, self.app.size.width - 2), _MOST_HINTS)
+        hint.styles.height = len(lines)
+        hint.show_rows([Row(((" ", "text"), (line, style)), ground="bar") for line in lines])
+        sign.styles.width = width_of(self._sign) + 2
+        sign.show_rows([Row(((f" {self._sign} ", "key"),), ground="bar")])
 
     @on(Input.Changed)
     def _changed(self, event: Input.Changed) -> None:

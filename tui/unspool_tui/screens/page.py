@@ -14,7 +14,7 @@ from textual.containers import Vertical
 from unspool_tui.actions import key_of_shown
 from unspool_tui.rendering.chain_lines import progress_row
 from unspool_tui.rendering.header import footer
-from unspool_tui.rendering.line import PaneFrame, Row
+from unspool_tui.rendering.line import BLANK, PaneFrame, Row, spans_width, wrap_words
 from unspool_tui.screens.follower import after
 from unspool_tui.screens.messages import told_as
 from unspool_tui.screens.modal import Modal
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 Tell = Callable[[int, int], None]
 """Says how much of how much is done."""
+_MOST_LINES: Final = 3
+"""Lines that a row may take below the list."""
 _LOOK_EVERY: Final = 0.1
 """Seconds between two looks at how far the worker is."""
 
@@ -63,6 +65,7 @@ class Page(Modal[None]):
             yield LinesView(id="told")
             yield LinesView(id="heading")
             yield Framed(id="list")
+            yield LinesView(id="whole")
             yield LinesView(id="keys")
 
     def count(self) -> int:
@@ -108,6 +111,19 @@ class Page(Modal[None]):
         place = f"{self.cursor + 1:,} of {self.count():,}" if self.count() else "none"
         frame = PaneFrame(0, self.title_of_list(), right=((place, "dim"),), focused=True)
         self.query_one(Framed).show(Made(self.count(), self.row), frame, self.cursor)
+        self.tell_whole()
+
+    def tell_whole(self) -> None:
+        """Tell the row under the cursor below the list where the list has no room for all of it."""
+        whole, room = self.query_one("#whole", LinesView), self.query_one(Framed).inner_width
+        row = self.row(self.cursor, room) if self.cursor < self.count() else BLANK
+        spans = (*row.left, *row.right)
+        whole.display = spans_width(spans) > room
+        if whole.display:
+            said = " ".join("".join(text for text, _ in spans).split())
+            lines = wrap_words(said, self.app.size.width - 2, _MOST_LINES)
+            whole.styles.height = len(lines)
+            whole.show_rows([Row(((f" {line}", "text"),)) for line in lines])
 
     def title_of_list(self) -> str:
         """Name what is listed."""
