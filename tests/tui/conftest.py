@@ -6,7 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import pytest_textual_snapshot
 from shop_files import record, shop_states
+from small_pictures import small
 
 from unspool_tui.screens.main import MainScreen
 
@@ -14,6 +16,8 @@ from unspool_tui.screens.main import MainScreen
 def pytest_configure(config: pytest.Config) -> None:
     """Let tests name the actions they hold to their promise."""
     config.addinivalue_line("markers", "action(*ids): the actions of the registry that a test presses")
+    strip_id = pytest_textual_snapshot.normalize_svg
+    pytest_textual_snapshot.normalize_svg = lambda svg: small(strip_id(svg))
 
 
 @pytest.fixture(autouse=True)

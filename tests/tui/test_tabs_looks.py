@@ -1,4 +1,4 @@
-"""How tabs look, as pictures at three sizes; `--snapshot-update` draws them anew."""
+"""How tabs look, as pictures at three sizes, dark, light and in ASCII; `--snapshot-update` draws them anew."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from looks_scenes import COATS
 from shop_files import START_NS, record, shop_states
 from test_tabs import SIZES, opened, tabbed
 from textual.pilot import Pilot
@@ -24,6 +25,20 @@ pytestmark = [
     ),
 ]
 
+in_all_looks = pytest.mark.parametrize(
+    ("size", "coat"),
+    [
+        pytest.param(
+            size,
+            coat,
+            id=f"{size[0]}x{size[1]}" + (f"-{coat}" if coat != "dark" else ""),
+            marks=[] if coat == "dark" and size[0] < 200 else [pytest.mark.slow],
+        )
+        for size in SIZES
+        for coat in COATS
+    ],
+)
+
 
 @pytest.fixture
 def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -34,16 +49,20 @@ def _steady(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(History, "file_bytes", lambda self: 65_536)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
+@in_all_looks
 def test_how_tabs_look(
-    snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    snap_compare: Callable[..., bool],
+    tmp_path: Path,
+    size: tuple[int, int],
+    coat: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     for side in ("left", "right"):
         (tmp_path / side).mkdir()
         record(tmp_path / side / "shop.unspool", shop_states(60))
     (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 40)
-    app = tabbed("left/shop.unspool", "noise.bin", "right/shop.unspool", at=(30,))
+    app = tabbed("left/shop.unspool", "noise.bin", "right/shop.unspool", at=(30,), **COATS[coat])
 
     async def run(pilot: Pilot[None]) -> None:
         driver = Driver(app, pilot)
@@ -58,9 +77,13 @@ def test_how_tabs_look(
     assert snap_compare(app, terminal_size=size, run_before=run)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40", "200x50"])
+@in_all_looks
 def test_how_two_histories_that_part_look(
-    snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    snap_compare: Callable[..., bool],
+    tmp_path: Path,
+    size: tuple[int, int],
+    coat: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     states = list(shop_states(60))
@@ -70,7 +93,7 @@ def test_how_two_histories_that_part_look(
         for at, (state, action) in enumerate(states)
     ]
     record(tmp_path / "second.unspool", later)
-    app = tabbed("first.unspool", "second.unspool")
+    app = tabbed("first.unspool", "second.unspool", **COATS[coat])
 
     async def run(pilot: Pilot[None]) -> None:
         driver = Driver(app, pilot)
@@ -81,9 +104,13 @@ def test_how_two_histories_that_part_look(
     assert snap_compare(app, terminal_size=size, run_before=run)
 
 
-@pytest.mark.parametrize("size", SIZES[:2], ids=["80x24", "120x40"])
+@in_all_looks
 def test_how_the_parts_of_a_source_are_offered(
-    snap_compare: Callable[..., bool], tmp_path: Path, size: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+    snap_compare: Callable[..., bool],
+    tmp_path: Path,
+    size: tuple[int, int],
+    coat: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     with EventLog(tmp_path / "log.db") as events:
@@ -91,7 +118,7 @@ def test_how_the_parts_of_a_source_are_offered(
             for number in range(4):
                 moment = f"2026-02-14T00:00:0{number}.000Z"
                 write_source(events, name, moment, f"x = {number}\n", "python")
-    app = tabbed("log.db")
+    app = tabbed("log.db", **COATS[coat])
     keep_still(app)
 
     async def run(pilot: Pilot[None]) -> None:
@@ -100,6 +127,44 @@ def test_how_the_parts_of_a_source_are_offered(
         await driver.settle()
         await driver.press("O")
         await driver.until(lambda: "space a.py" in driver.text() and "1 History" in driver.text())
+        await driver.settle()
+
+    assert snap_compare(app, terminal_size=size, run_before=run)
+
+
+@in_all_looks
+@pytest.mark.parametrize("look", ["the choice of one", "one that was refused", "two that are linked"])
+def test_how_several_sources_look(
+    snap_compare: Callable[..., bool],
+    tmp_path: Path,
+    size: tuple[int, int],
+    coat: str,
+    look: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    record(tmp_path / "morning.unspool", shop_states(60))
+    later = [
+        ({**state, "requests": -1}, action) if at > 20 else (state, action)
+        for at, (state, action) in enumerate(shop_states(40))
+    ]
+    record(tmp_path / "evening.unspool", later)
+    (tmp_path / "noise.bin").write_bytes(bytes(range(256)) * 40)
+    app = tabbed("morning.unspool", "evening.unspool", "noise.bin", at=(30,), **COATS[coat])
+    keep_still(app)
+
+    async def run(pilot: Pilot[None]) -> None:
+        driver = Driver(app, pilot)
+        await opened(driver, 1)
+        await driver.until(lambda: bool(app.tabs.all[2].error))
+        await driver.settle()
+        if look == "the choice of one":
+            await driver.press("`")
+        elif look == "one that was refused":
+            await driver.press("H")
+        else:
+            await driver.press("&", "enter", "enter")
+            await driver.until(lambda: driver.view.parting is not None)
         await driver.settle()
 
     assert snap_compare(app, terminal_size=size, run_before=run)
