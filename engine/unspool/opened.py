@@ -17,6 +17,7 @@ from unspool.history.history import History
 from unspool.model.keys import Path
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import parse_path
+from unspool.store.databases import SQLITE_MAGIC
 from unspool.store.file import FileStore
 from unspool.store.schema import APPLICATION_ID
 from unspool.store.wal import kept_log
@@ -383,7 +384,6 @@ def _steps(path: str | Path) -> Path:
     return parse_path(path) if isinstance(path, str) else path
 
 
-_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _APPLICATION_ID_AT: Final = slice(68, 72)
 """Where an SQLite header keeps the application id."""
 NATIVE_NAMES: Final = ("unspool", "native")
@@ -407,7 +407,7 @@ def is_native(source: str, format_name: str | None) -> bool:
     except (OSError, ValueError):
         # Not a file, or one that cannot be read: why is reported where it is opened.
         return False
-    return head.startswith(_SQLITE_MAGIC) and head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4)
+    return head.startswith(SQLITE_MAGIC) and head[_APPLICATION_ID_AT] == APPLICATION_ID.to_bytes(4)
 
 
 def was_native(source: str) -> bool:
@@ -422,7 +422,7 @@ def was_native(source: str) -> bool:
             head = stream.read(_SCHEMA_BYTES)
     except (OSError, ValueError):
         return False
-    return head.startswith(_SQLITE_MAGIC) and all(b"CREATE TABLE " + table in head for table in _NATIVE_TABLES)
+    return head.startswith(SQLITE_MAGIC) and all(b"CREATE TABLE " + table in head for table in _NATIVE_TABLES)
 
 
 def open_native(path: FilePath, identity: Mapping[str, str]) -> OpenHistory:

@@ -21,7 +21,7 @@ from msgspec import Struct
 
 from unspool.errors import PathSyntaxError
 from unspool.model.keys import Path, format_path
-from unspool.model.paths import PathPattern, parse_path, parse_pattern, spell_pattern, unwrapped
+from unspool.model.paths import CONTAINERS, PathPattern, parse_path, parse_pattern, spell_pattern, unwrapped
 from unspool.model.wire import FormShape, NotSplittable, map_views, shape_of
 
 Record = Mapping[str, msgspec.Raw | bytes]
@@ -284,14 +284,13 @@ def _unique_values(records: Sequence[Record], key: str) -> set[bytes] | None:
         # nil, booleans, floats and empty texts tell nothing apart; containers are no identity.
         if value is None or value in values or value[0] in _NO_IDENTITY:
             return None
-        if value == _NIL or shape_of(value) in _CONTAINERS:
+        if value == _NIL or shape_of(value) in CONTAINERS:
             return None
         values.add(value)
     return values
 
 
 _NO_IDENTITY: Final = frozenset((0xC2, 0xC3, 0xCA, 0xCB, 0xA0))
-_CONTAINERS: Final = frozenset((FormShape.MAP, FormShape.LIST))
 
 
 GONE: Final = -1

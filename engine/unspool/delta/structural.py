@@ -19,7 +19,7 @@ from unspool.delta.identity import GONE, align, identity_values, pattern_of, rec
 from unspool.model.encoding import encode
 from unspool.model.entries import Op, OpKind
 from unspool.model.keys import Path, Step, format_path
-from unspool.model.paths import DEEPEST, parts_alike
+from unspool.model.paths import CONTAINERS, DEEPEST, parts_alike
 from unspool.model.values import Value, json_equal, strict_equal
 from unspool.model.wire import FormShape, NotSplittable, decode, shape_of, shared_ends, split_list, split_map
 
@@ -79,7 +79,6 @@ _HIDING_CONTENT = frozenset((*range(0x80, 0xA0), *range(0xC7, 0xCA), *range(0xD4
 _HIDING = _HIDING_CONTENT | {_FLOAT64}
 """First bytes of wire forms whose value others may have as well: maps, lists, tagged values, and floats for NaN."""
 _DOUBLE = struct.Struct(">d")
-_CONTAINERS: Final = (FormShape.MAP, FormShape.LIST)
 _UNLIKE: Final[list[tuple[bytes, bytes]]] = []
 """Told from an empty list of parts by identity: two maps in another order have no different part."""
 
@@ -103,7 +102,7 @@ def encoded_equal(one: bytes, other: bytes, *, strict: bool = False) -> bool:
         if shape is not shape_of(right) or shape is FormShape.TEXT:
             return False
         try:
-            parts = _parts(left, right) if shape in _CONTAINERS else None
+            parts = _parts(left, right) if shape in CONTAINERS else None
         except NotSplittable:
             parts = None
         if parts is None:

@@ -7,7 +7,6 @@ SHA-256 over the list's bytes. Compressors differ, so equal archives may differ 
 from __future__ import annotations
 
 import hashlib
-import re
 import struct
 import zlib
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +32,7 @@ from unspool.events.records import (
     InvalidEvent,
     InvalidQuery,
 )
-from unspool.events.rows import JsonColumn, broken_link, moment
+from unspool.events.rows import HASH_TEXT, JsonColumn, broken_link, moment
 from unspool.events.snapshots import CHUNK_EVENTS
 from unspool.model.json_exact import parse_doubles
 from unspool.model.values import Value
@@ -46,7 +45,6 @@ DEFAULT_MAX_BYTES: Final = 256 * 1024 * 1024
 _HEADER: Final = struct.Struct(">5sBI")
 _FOOTER_BYTES: Final = 64
 _CHUNK_BYTES: Final = 1 << 20
-_HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
 _NO_ID: Final = "unknown"
 _FIELDS: Final = frozenset(
     ("id", "type", "spaceId", "timestamp", "sequenceNumber", "hash", "previousHash", "version", "payload")
@@ -182,7 +180,7 @@ def _shape_fault(value: Value) -> str | None:
     if "previousHash" not in value:
         return "previousHash is missing"
     for field in ("hash", "previousHash"):
-        if value[field] is not None and (not isinstance(value[field], str) or not _HASH.match(value[field])):
+        if value[field] is not None and (not isinstance(value[field], str) or not HASH_TEXT.match(value[field])):
             return f"{field} is no SHA-256 in lower-case hex"
     if not isinstance(value.get("payload"), Mapping):
         return "payload must be a JSON object"

@@ -26,7 +26,7 @@ _MAX_POINT: Final = 21
 _MIN_POINT: Final = -5
 """Where JavaScript changes to an exponent: 1e21 and above, below 1e-6."""
 
-_INDEX: Final = re.compile(r"(?:0|[1-9][0-9]{0,9})\Z")
+ARRAY_INDEX: Final = re.compile(r"(?:0|[1-9][0-9]{0,9})\Z")
 _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _FAST_QUOTED: Final = 200
 """From this length on msgspec's quoting, which gives the same text, is worth its overhead."""
@@ -121,7 +121,7 @@ def sorted_key_order(keys: Iterable[str]) -> list[str]:
 
 def is_array_index(key: str) -> bool:
     """Whether JavaScript takes a key for an array index (`"0"`, no leading zero, up to 4294967294)."""
-    return _INDEX.match(key) is not None and int(key) <= MAX_ARRAY_INDEX
+    return ARRAY_INDEX.match(key) is not None and int(key) <= MAX_ARRAY_INDEX
 
 
 def _has_surrogate(text: str) -> bool:

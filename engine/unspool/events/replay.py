@@ -25,7 +25,7 @@ from enum import StrEnum
 from itertools import pairwise
 from typing import Any, Final, Literal, NoReturn
 
-from unspool.events.canonical import canonical_json, canonical_parsed, plain_json, sha256_hex
+from unspool.events.canonical import ARRAY_INDEX, canonical_json, canonical_parsed, plain_json, sha256_hex
 from unspool.events.records import Event, InvalidEvent
 from unspool.model.json_exact import container_of_doubles, parse_doubles
 from unspool.model.values import MISSING, Value
@@ -245,7 +245,6 @@ def _check(text: str, operation: AstDiffOperation, index: int) -> None:
 
 _STEP: Final = re.compile(r"(?:\\[\\.]|[^.])*")
 _ESCAPED: Final = re.compile(r"\\([\\.])")
-_INDEX: Final = re.compile(r"(?:0|[1-9][0-9]{0,9})\Z")
 _NOTHING: Final = object()
 
 
@@ -325,7 +324,7 @@ def _walk(tree: Value, steps: Sequence[str], operation: AstDiffOperation, index:
 def _child(container: Any, step: str) -> Any:
     if isinstance(container, dict):
         return container.get(step, _NOTHING)
-    return container[int(step)] if _INDEX.match(step) and int(step) < len(container) else _NOTHING
+    return container[int(step)] if ARRAY_INDEX.match(step) and int(step) < len(container) else _NOTHING
 
 
 def _change_dict(container: dict[str, Value], key: str, operation: AstDiffOperation, index: int) -> None:
@@ -338,7 +337,7 @@ def _change_dict(container: dict[str, Value], key: str, operation: AstDiffOperat
 
 
 def _change_list(container: list[Value], step: str, operation: AstDiffOperation, index: int) -> None:
-    position = int(step) if _INDEX.match(step) else -1
+    position = int(step) if ARRAY_INDEX.match(step) else -1
     if operation.operation is DiffOperationType.ADD:
         if not 0 <= position <= len(container):
             _mismatch(operation, index, f"a list of {len(container)} items has no place {step!r} to add at")

@@ -286,7 +286,7 @@ def storage_report(database: Database) -> StorageReport:
 
 
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\Z")
-_HASH: Final = re.compile(r"[0-9a-f]{64}\Z")
+HASH_TEXT: Final = re.compile(r"[0-9a-f]{64}\Z")
 _UUID_BYTES: Final = 16
 _ODD_TEXT: Final = bytes(_UUID_BYTES)
 _MIN_COMPRESSED: Final = 48
@@ -332,7 +332,7 @@ def pack_hash(text: str) -> bytes:
     Raises:
         ValueError: it is no such text.
     """
-    if not _HASH.match(text):
+    if not HASH_TEXT.match(text):
         raise ValueError(f"{text[:80]!r} is no SHA-256 in lower-case hex")
     return bytes.fromhex(text)
 

@@ -16,15 +16,14 @@ from msgspec import Struct
 
 from unspool.errors import UnsupportedValue
 from unspool.model.keys import Key, Path, Step, format_path
-from unspool.model.recipes import FROZENSET, HIDDEN, SET, TAGGED, Recipes, short_name, type_name
+from unspool.model.recipes import FROZENSET, HIDDEN, SET, TAGGED, UNREPRESENTABLE, Recipes, short_name, type_name
 from unspool.model.tags import Tag, array_header, extension, leaf_form, map_header
 from unspool.model.values import Value
 from unspool.model.wire import PLAIN, is_race
 
 _INT64_MIN: Final = -(2**63)
 _UINT64_MAX: Final = 2**64 - 1
-_PAIRS: Final = int(Tag.PAIRS)
-_UNREPRESENTABLE: Final = int(Tag.UNREPRESENTABLE)
+PAIRS: Final = int(Tag.PAIRS)
 REFERENCE: Final = "$ref"
 """Type name of what stands for an object that is written elsewhere; its value is the path there."""
 _SMALL: Final = 256
@@ -228,7 +227,7 @@ class _Walk:
             content = dict(value)
             if all(map(_is_plain_key, content)):
                 return None, content
-            return _PAIRS, content
+            return PAIRS, content
         tag, content = self._recipes[kind](value)
         if tag in (SET, FROZENSET):
             # Set order varies between processes; encoded order does not.
@@ -244,9 +243,9 @@ class _Walk:
             return
         buffer = out if tag is None else bytearray()
         header_at = len(buffer)
-        kind = "fixed" if tag in (TAGGED, _UNREPRESENTABLE) else "pairs" if tag == _PAIRS else "list"
+        kind = "fixed" if tag in (TAGGED, UNREPRESENTABLE) else "pairs" if tag == PAIRS else "list"
         items: Iterator[tuple[Step, Value]]
-        if tag == _PAIRS:
+        if tag == PAIRS:
             total = 2 * len(content)
             items = chain.from_iterable(((_step(key), key), (_step(key), part)) for key, part in content.items())
             buffer += array_header(total)
@@ -367,7 +366,7 @@ def _is_unknown(error: TypeError) -> bool:
 
 def _marker(kind: str, reason: str) -> bytes:
     form = leaf_text(kind) + leaf_text(reason)
-    return extension(_UNREPRESENTABLE, array_header(2) + form)
+    return extension(UNREPRESENTABLE, array_header(2) + form)
 
 
 def leaf_text(text: str) -> bytes:

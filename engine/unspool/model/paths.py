@@ -14,9 +14,10 @@ from fnmatch import fnmatchcase
 from typing import Final, NamedTuple, TypeVar, cast
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
-from unspool.model.encoding import encode
+from unspool.model.encoding import PAIRS, encode
 from unspool.model.keys import Key, Path, Step, format_path, spell_key, spelled_form, spelled_value, step_of_form
-from unspool.model.tags import Tag, Tagged
+from unspool.model.recipes import TAGGED, TUPLE
+from unspool.model.tags import Tagged
 from unspool.model.values import Value
 from unspool.model.wire import (
     FormShape,
@@ -32,10 +33,7 @@ from unspool.model.wire import (
 Parts = dict[Step, bytes] | list[bytes]
 """The wire forms of an object's values by key, or of a list's items."""
 
-_TAGGED: Final = int(Tag.TAGGED)
-_PAIRS: Final = int(Tag.PAIRS)
-_TUPLE: Final = int(Tag.TUPLE)
-_WITH_PARTS: Final = frozenset((_TAGGED, _PAIRS, _TUPLE))
+_WITH_PARTS: Final = frozenset((TAGGED, PAIRS, TUPLE))
 MEMBER_FIELDS: Final = ("name", "value")
 """Fields of a member of an enumeration."""
 
@@ -98,12 +96,12 @@ def _opened(form: bytes) -> OpenedForm | None:
             return None
         code, payload = found
         parts = split_list(payload)
-        if code == _TAGGED:
+        if code == TAGGED:
             kind += f"{decode(parts[0])} "
             form = parts[1]
             if len(parts) > len(MEMBER_FIELDS):
                 return OpenedForm(kind, dict(zip(MEMBER_FIELDS, split_list(form), strict=True)), True)
-        elif code == _PAIRS:
+        elif code == PAIRS:
             keyed: dict[Step, bytes] = dict(zip(map(step_of_form, parts[::2]), parts[1::2], strict=True))
             # Keys that cannot be distinguished, such as two NaN, are no steps.
             return OpenedForm(kind, keyed) if 2 * len(keyed) == len(parts) else None
@@ -120,7 +118,7 @@ def unwrapped(form: bytes) -> bytes | None:
     """
     for _ in range(_MOST_WRAPPERS):
         found = extension_of(form)
-        if found is None or found[0] != _TAGGED:
+        if found is None or found[0] != TAGGED:
             return form
         wrapped = list_views(found[1])
         if len(wrapped) != len(MEMBER_FIELDS):
@@ -135,12 +133,12 @@ def _are_leaves(items: list[bytes], depth: int) -> bool:
         item = unwrapped(form)
         if item is None:
             continue
-        if shape_of(item) in _CONTAINERS:
+        if shape_of(item) in CONTAINERS:
             return False
         found = extension_of(item)
         if found is None or found[0] not in _WITH_PARTS:
             continue
-        if found[0] == _PAIRS or depth == _DEEPEST_TUPLE or not _are_leaves(split_list(found[1]), depth + 1):
+        if found[0] == PAIRS or depth == _DEEPEST_TUPLE or not _are_leaves(split_list(found[1]), depth + 1):
             return False
     return True
 
@@ -148,7 +146,7 @@ def _are_leaves(items: list[bytes], depth: int) -> bool:
 _MOST_WRAPPERS: Final = 16
 """Types round one value; more make it a leaf."""
 _DEEPEST_TUPLE: Final = 8
-_CONTAINERS: Final = frozenset((FormShape.MAP, FormShape.LIST))
+CONTAINERS: Final = frozenset((FormShape.MAP, FormShape.LIST))
 DEEPEST: Final = 1_000
 """Steps of a path beyond which a value is one piece: each level is copied once, which chains of objects would multiply."""
 

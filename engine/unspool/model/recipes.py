@@ -38,7 +38,7 @@ TUPLE: Final = int(Tag.TUPLE)
 SET: Final = int(Tag.SET)
 FROZENSET: Final = int(Tag.FROZENSET)
 TAGGED: Final = int(Tag.TAGGED)
-_UNREPRESENTABLE: Final = int(Tag.UNREPRESENTABLE)
+UNREPRESENTABLE: Final = int(Tag.UNREPRESENTABLE)
 _STANDARD: Final = int(Tag.STANDARD)
 
 
@@ -377,5 +377,5 @@ _OWN: Final[dict[type, Recipe]] = {
     set: lambda value: (SET, list(value)),
     frozenset: lambda value: (FROZENSET, list(value)),
     Tagged: lambda value: (TAGGED, [value.type_name, value.value, *((True,) if value.is_member else ())]),
-    Unrepresentable: lambda value: (_UNREPRESENTABLE, [value.type_name, value.reason]),
+    Unrepresentable: lambda value: (UNREPRESENTABLE, [value.type_name, value.reason]),
 }

@@ -34,9 +34,9 @@ from unspool.sources.documents import (
 from unspool.sources.entries import Findings, Reader
 from unspool.sources.lines import is_spread
 from unspool.sources.sqlite_files import ForeignDatabase, columns_of
+from unspool.store.databases import SQLITE_MAGIC
 
 _BLANK: Final = b" \t\r\n\x1e\xef\xbb\xbf"
-_SQLITE_MAGIC: Final = b"SQLite format 3\x00"
 _HEAD_BYTES: Final = 1 << 16
 _WHOLE_HISTORIES: Final = frozenset(("actionsById", "preloadedState", "snapshots", "events", "deltas"))
 """Keys of documents that hold a whole history, which may stand on one line."""
@@ -149,7 +149,7 @@ class Probe:
         if stat.S_ISDIR(self.status.st_mode):
             return SourceShape.DIRECTORY
         self._refuse_odd_files()
-        if self.head.startswith(_SQLITE_MAGIC):
+        if self.head.startswith(SQLITE_MAGIC):
             return SourceShape.SQLITE
         if not self.plain_head.strip():
             raise UnreadableSource(f"{self.path}: is empty; open it again once something has been written to it")

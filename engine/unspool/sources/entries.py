@@ -393,7 +393,7 @@ _HOLDERS: Final = ("metadata", "meta", "header", "event", "log", "headers", "pay
 # Digits before the point tell the unit: seconds have 10 from 2001 to 2286, and each smaller unit three more.
 _UNITS: Final = ((10**11, NS_PER_SECOND), (10**14, 1_000_000), (10**17, 1_000))
 _INT64: Final = 2**63 - 1
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NUMBER: Final = re.compile(r"[-+]?\d+(\.\d+)?", re.ASCII)
 _NAMED_ZONES: Final = {"UTC": 0, "GMT": 0, "EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7,
                        "CET": 1, "CEST": 2, "EET": 2, "EEST": 3, "WET": 0, "WEST": 1, "BST": 1, "JST": 9, "MSK": 3}  # fmt: skip
@@ -477,7 +477,7 @@ def _in_words(text: str) -> dt.datetime:
 def _from_moment(moment: dt.datetime, extra_ns: int = 0) -> int | None:
     # A time without a zone is taken as UTC; the machine's own zone would make one file mean two histories.
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=dt.UTC)
-    since = aware - _EPOCH
+    since = aware - EPOCH
     ns = (since.days * 86_400 + since.seconds) * NS_PER_SECOND + since.microseconds * 1_000 + extra_ns
     return ns if -_INT64 <= ns <= _INT64 else None
 

@@ -42,7 +42,7 @@ MOST_ENTRIES: Final = 1 << 14
 """Entries that a span can hold: a place and a kind of change fit 16 bits."""
 SPAN_BITS: Final = 2048
 """Of the set of atoms that a span names."""
-_KIND_MASK: Final = (1 << KIND_BITS) - 1
+KIND_MASK: Final = (1 << KIND_BITS) - 1
 _COUNT: Final = Struct("<I")
 _NUMBER_BYTES: Final = 8 + 1 + 3 * 4 + 2 * 4
 """Bytes of an entry's numbers: time, codec, three counts, two sizes."""
@@ -80,7 +80,7 @@ class SpanParts(msgspec.Struct, frozen=True):
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode_texts: Final = msgspec.msgpack.Decoder(Texts).decode
-_decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
+decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
 
 
 def pack_span(blocks: Sequence[BlockColumns], level: int) -> SpanParts:
@@ -128,7 +128,7 @@ def _pack_places(changed: array[int], where: Sequence[int]) -> bytes:
     # Sorted as whole numbers: by atom, then by place.
     keys = sorted(
         [
-            item >> KIND_BITS << 16 | at << KIND_BITS | item & _KIND_MASK
+            item >> KIND_BITS << 16 | at << KIND_BITS | item & KIND_MASK
             for item, at in zip(changed, where, strict=True)
         ]
     )
@@ -262,7 +262,7 @@ class SpanColumns:
         )
         try:
             self._action_of = join_planes("I", self._texts.action_of)
-            self._extras = _decode_extras(self._texts.extras)
+            self._extras = decode_extras(self._texts.extras)
         except (ValueError, msgspec.MsgspecError) as error:
             raise damaged(first, str(error)) from None
         is_odd = len(self._action_of) != count or max(self._action_of, default=-1) >= len(self._texts.actions)
@@ -281,7 +281,7 @@ class SpanColumns:
         for atom, end in zip(self.places.atoms, self.places.ends, strict=True):
             # The places of an atom ascend: those of one block lie beside each other.
             inside = places[bisect_left(places, low, begin, end) : bisect_left(places, high, begin, end)]
-            found += [(place >> KIND_BITS, atom << KIND_BITS | place & _KIND_MASK) for place in inside]
+            found += [(place >> KIND_BITS, atom << KIND_BITS | place & KIND_MASK) for place in inside]
             begin = end
         # Atoms come in the order of numbers, and a stable sort leaves them so within an entry.
         changed = array("I", [item for _, item in sorted(found, key=itemgetter(0))])

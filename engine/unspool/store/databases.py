@@ -22,6 +22,9 @@ from unspool.errors import UnreadableSource
 from unspool.files import ScratchFolder
 from unspool.store.wal import WalScan, WalState, log_of, scan_wal
 
+SQLITE_MAGIC: Final = b"SQLite format 3\x00"
+"""The first bytes of every SQLite database."""
+
 WAIT_S: Final = 10.0
 """How long a reader waits for a writer that holds the file."""
 _WITHOUT_LOG: Final = b"\x01\x01"

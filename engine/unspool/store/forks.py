@@ -17,6 +17,7 @@ from unspool.model import wire
 from unspool.model.entries import PASSED_OVER, Entry, passed_over_in
 from unspool.model.values import Value
 from unspool.store.blocks import part_of
+from unspool.store.bulk_columns import decode_extras
 from unspool.store.file import FileStore
 from unspool.store.layout import FileConnection
 from unspool.store.protocol import HOLE, Columns, Store
@@ -47,7 +48,6 @@ _BATCH: Final = 1024
 """Entries that are asked for at once where a store tells nothing but whole entries."""
 
 
-_decode_extras: Final = msgspec.msgpack.Decoder(dict[int, bytes]).decode
 _PARENT: Final = b"parent"
 _FAR: Final = 1 << 62
 
@@ -117,7 +117,7 @@ def _in_extras(first: int, extras: bytes, word: bytes) -> Iterator[tuple[int, Ma
     if word not in extras:
         return
     try:
-        unusual = {at: wire.decode(extra) for at, extra in _decode_extras(extras).items() if word in extra}
+        unusual = {at: wire.decode(extra) for at, extra in decode_extras(extras).items() if word in extra}
     except (CorruptHistory, msgspec.MsgspecError, ValueError):
         return
     for at, extra in sorted(unusual.items()):

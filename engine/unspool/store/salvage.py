@@ -28,14 +28,13 @@ from unspool.store.layout_1 import FirstLayout
 from unspool.store.layout_2 import SecondLayout
 from unspool.store.schema import APPLICATION_ID, LAYOUTS
 from unspool.store.tail import read_rows
-from unspool.store.wal import WalFrame, WalScan, WalState, kept_log, log_of, scan_wal
+from unspool.store.wal import PAGE_SIZES, WalFrame, WalScan, WalState, kept_log, log_of, scan_wal
 
 Field = None | int | float | str | bytes
 """A value of a row."""
 _TABLE_LEAF: Final = 0x0D
 _INDEX_LEAF: Final = 0x0A
 _INDEX_INNER: Final = 0x02
-_PAGE_SIZES: Final = tuple(1 << bits for bits in range(9, 17))
 _USUAL_PAGE_SIZE: Final = 1024
 _FIRST_PAGE_HEADER: Final = 100
 _TRIED: Final = 1 << 18
@@ -115,7 +114,7 @@ class DatabasePages:
         if self.log is not None and self.log.frames:
             return self.log.page_size
         # Among sizes that fit as well, the one that the file names, and then the usual one.
-        sizes = sorted(_PAGE_SIZES, key=lambda size: (size != claimed, size != _USUAL_PAGE_SIZE))
+        sizes = sorted(PAGE_SIZES, key=lambda size: (size != claimed, size != _USUAL_PAGE_SIZE))
         return max(sizes, key=self._rows_by)
 
     def _rows_by(self, page_size: int) -> int:

@@ -30,7 +30,7 @@ _MAGIC: Final = 0x377F0682
 """The lowest bit tells the byte order of checksums: set for big-endian."""
 _HEADER: Final = Struct(">8I")
 _FRAME: Final = Struct(">6I")
-_PAGE_SIZES: Final = tuple(1 << bits for bits in range(9, 17))
+PAGE_SIZES: Final = tuple(1 << bits for bits in range(9, 17))
 _TRIED: Final = 8
 """Frames that a guessed page size is tried on."""
 _MASK: Final = 0xFFFFFFFF
@@ -272,9 +272,9 @@ def _is_sound(header: bytes) -> bool:
 def _layout(stream: BinaryIO, header: bytes, size: int, page_size: int) -> _Layout | None:
     """Return how the frames lie, as the header says or as they agree among themselves; None where they do not."""
     magic, _, claimed, _, salt1, salt2, sum1, sum2 = _HEADER.unpack(header)
-    if _is_sound(header) and claimed in _PAGE_SIZES:
+    if _is_sound(header) and claimed in PAGE_SIZES:
         return _Layout(claimed, bool(magic & 1), (salt1, salt2), ((sum1, sum2),), header_holds=True)
-    guesses = dict.fromkeys(guess for guess in (claimed, page_size, *_PAGE_SIZES) if guess in _PAGE_SIZES)
+    guesses = dict.fromkeys(guess for guess in (claimed, page_size, *PAGE_SIZES) if guess in PAGE_SIZES)
     for guess in guesses:
         for is_big in (bool(magic & 1), not magic & 1):
             salts = _agreed_salts(stream, size, guess, is_big)

@@ -25,6 +25,7 @@ from unspool.model.wire import EncodedState, decode
 from unspool.query.doctor.findings import ChainedSource, Code, Facts, Fault, FindingLog, Report, Step, Touched
 from unspool.store import blocks
 from unspool.store.blocks import KIND_BITS, BlockColumns, part_of
+from unspool.store.bulk_columns import KIND_MASK
 from unspool.store.databases import BoundedConnection
 from unspool.store.layout import HISTORY_ID, BlockHead, EndMark, FileConnection, RawBlock
 from unspool.store.protocol import DOUBT_META, HOLE_META
@@ -340,7 +341,6 @@ def reason(error: Exception) -> str:
 
 
 ADDED, MODIFIED, DELETED = 0, 1, 2
-_KIND_MASK: Final = (1 << KIND_BITS) - 1
 
 Changes = dict[str, int]
 """What happened to each atom: `ADDED`, `MODIFIED` or `DELETED`."""
@@ -419,10 +419,10 @@ class EntryChecks:
         """Return what the entry says it changed."""
         names = self._source.names
         try:
-            told = {names[item >> KIND_BITS]: item & _KIND_MASK for item in facts.changed}
+            told = {names[item >> KIND_BITS]: item & KIND_MASK for item in facts.changed}
         except KeyError:
-            told = {"": _KIND_MASK}
-        if _KIND_MASK in told.values():
+            told = {"": KIND_MASK}
+        if KIND_MASK in told.values():
             text = "the list of what it changed names an impossible atom or kind"
             self._ledger.add(Code.UNKNOWN_ATOM, step.seq, step.seq, text)
             return None

@@ -26,6 +26,7 @@ from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool.query.lineage import forks
 from unspool.sources.exports import ExportOptions, Holes, entries_of
+from unspool.sources.exports.text_forms import EXACT_INTEGERS
 from unspool.sources.tagged_values import Part, list_part, object_part, rewritten
 
 if TYPE_CHECKING:
@@ -60,7 +61,6 @@ _LARGEST_SHARE: Final = 4
 """The part of a report that one value may take."""
 _SMALLEST_LIMIT: Final = 256
 _LONGEST_TEXT: Final = 100_000
-_EXACT_INTEGERS: Final = range(-(2**53) + 1, 2**53)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,7 +179,7 @@ def _part(value: Value) -> Part | Value:
             return list_part(value)
         case bool():
             return value
-        case int() if value not in _EXACT_INTEGERS:
+        case int() if value not in EXACT_INTEGERS:
             return {"$int": to_json(value)}
         case float() if math.isfinite(value) and value.is_integer():
             return {"$float": repr(value)}

@@ -30,6 +30,7 @@ from unspool.model.tags import Tagged
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import decode
 from unspool.query.value_parts import find
+from unspool.sources.entries import EPOCH
 from unspool.sources.exports import (
     ExportOptions,
     StateTexts,
@@ -73,7 +74,7 @@ def json_patch_lines(history: History, options: ExportOptions) -> Iterator[str]:
         before = view.wire
 
 
-_EXACT_INTEGERS: Final = range(-(2**53) + 1, 2**53)
+EXACT_INTEGERS: Final = range(-(2**53) + 1, 2**53)
 """Integers that JavaScript keeps."""
 _LONGEST_INTEGER: Final = 4000
 """Digits (in bits, roughly) up to which an integer is spelled out."""
@@ -137,7 +138,7 @@ class _Typed:
                 return list_part(value)
             case bool():
                 return value
-            case int() if value not in _EXACT_INTEGERS and value.bit_length() < _LONGEST_INTEGER:
+            case int() if value not in EXACT_INTEGERS and value.bit_length() < _LONGEST_INTEGER:
                 return {"__type": "BigInt", "value": str(value)}
             case dt.datetime() if not value.fold:
                 return {"__type": "Date", "value": value.isoformat()}
@@ -166,7 +167,6 @@ class _Typed:
 _TYPE: Final = "__serializedType__"
 _INIT: Final = "@@INIT"
 _UNNAMED: Final = "(no action)"
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MS: Final = dt.timedelta(milliseconds=1)
 _TEXTS: Final = {"Function": "f", "Error": "e", "Symbol": "s", "Symbol.for": "g"}
 _NESTED: Final = {"Map": "m", "Set": "l"}
@@ -247,8 +247,8 @@ def _jsan_part(value: Value) -> Part | Value:
             return list_part(value)
         case float() if not math.isfinite(value):
             return _jsan_marker("n" if value != value else "i" if value > 0 else "y")
-        case dt.datetime() if value.tzinfo is not None and not (value - _EPOCH) % _MS:
-            return _jsan_marker(f"d{(value - _EPOCH) // _MS}")
+        case dt.datetime() if value.tzinfo is not None and not (value - EPOCH) % _MS:
+            return _jsan_marker(f"d{(value - EPOCH) // _MS}")
         case Tagged():
             return _jsan_tagged(value)
     return value

@@ -194,7 +194,7 @@ _NEEDED: Final = {
 }
 _THREADS: Final = "SELECT DISTINCT thread_id, checkpoint_ns FROM checkpoints WHERE {chosen} LIMIT 2"
 _THREAD_COUNT: Final = "SELECT count(*) FROM (SELECT DISTINCT thread_id FROM checkpoints)"
-_PARTS: Final = (
+PARTS_QUERY: Final = (
     "SELECT thread_id, checkpoint_ns, count(*) FROM checkpoints GROUP BY thread_id, checkpoint_ns "
     "ORDER BY max(checkpoint_id) DESC, checkpoint_ns"
 )
@@ -280,7 +280,7 @@ class CheckpointReader:
         return self._connection.execute(self._writes_query, tuple(map(stored_text, (thread, namespace, identity))))
 
     def _known(self, select: Mapping[str, str]) -> str:
-        parts = self._connection.execute(_PARTS).fetchall()
+        parts = self._connection.execute(PARTS_QUERY).fetchall()
         threads = [str(thread) for thread, *_ in parts]
         wanted = select.get("thread")
         if wanted in threads:
@@ -381,7 +381,9 @@ def choices(probe: Probe) -> tuple[Choice, ...]:
     """Return the threads and namespaces that can be shown one by one."""
     connection = ForeignDatabase(probe.path)
     try:
-        return by_thread((str(thread), str(name or ""), count) for thread, name, count in connection.execute(_PARTS))
+        return by_thread(
+            (str(thread), str(name or ""), count) for thread, name, count in connection.execute(PARTS_QUERY)
+        )
     except sqlite3.Error as error:
         raise UnreadableSource(f"{probe.path}: its threads cannot be listed ({error})") from None
     finally:

@@ -16,7 +16,9 @@ from unspool.model.values import MISSING, Value
 from unspool.sources.detection import Choice, by_thread
 from unspool.sources.entries import Findings, Reader, SeqOf, SourceEntry, UnusableRecord
 from unspool.sources.formats.langgraph import (
+    PARTS_QUERY,
     CheckpointChains,
+    Key,
     broken_parents,
     link_of,
     parents_query,
@@ -60,8 +62,6 @@ _HAS_TASK_PATH: Final = (
 _EMPTY: Final = "empty"
 """Type of a blob that says that its channel holds nothing."""
 _NOTHING: Final[tuple[str, Value]] = ("", MISSING)
-Key = tuple[str, str, str]
-"""Thread, namespace and id of a checkpoint."""
 
 
 class PostgresCheckpointReader:
@@ -212,10 +212,6 @@ class PostgresCheckpointReader:
 
 
 _LANGGRAPH = "langgraph"
-_PARTS = (
-    "SELECT thread_id, checkpoint_ns, count(*) FROM checkpoints GROUP BY thread_id, checkpoint_ns "
-    "ORDER BY max(checkpoint_id) DESC, checkpoint_ns"
-)
 
 
 def holds_histories(address: str) -> bool:
@@ -245,7 +241,7 @@ def checkpoint_choices(address: str) -> tuple[Choice, ...]:
         return ()
     link = ServerConnection(parse_target(address), read_only=True)
     try:
-        return by_thread((str(thread), str(name), count) for thread, name, count in link.fetch(_PARTS))
+        return by_thread((str(thread), str(name), count) for thread, name, count in link.fetch(PARTS_QUERY))
     finally:
         link.close()
 

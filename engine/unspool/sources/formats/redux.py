@@ -20,6 +20,7 @@ from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import State, Value, strict_equal
 from unspool.sources.detection import Probe, SourceShape
 from unspool.sources.entries import (
+    EPOCH,
     SCALAR,
     TIME_FROM_FILE,
     Known,
@@ -37,12 +38,11 @@ from unspool.sources.tagged_values import DROP, CopiedContainer, Leaf, Reference
 JSAN: Final = "$jsan"
 SERIALIZED_TYPE: Final = "__serializedType__"
 _STEP: Final = re.compile(r"\.(\w+)|\[(\d{1,18})\]|\[\"((?:[^\\\"]|\\.)*)\"\]")
-_EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 def _date(text: str) -> Value:
     try:
-        return _EPOCH + dt.timedelta(milliseconds=int(text))
+        return EPOCH + dt.timedelta(milliseconds=int(text))
     except (ValueError, OverflowError):
         return Tagged("Date", text)
 
