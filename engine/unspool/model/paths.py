@@ -419,12 +419,19 @@ def places(
             yield path, value
             continue
         wanted = pattern[depth]
-        if isinstance(value, Mapping) and type(wanted) is str and wanted in value:
-            # Other keys are spelled differently, and naming all parts takes longer.
-            pending.append(((*path, wanted), depth + 1, value[wanted]))
+        # Of an object, one key is looked up before all parts are named.
+        named: Mapping[Step, Form] | list[Form] | None
+        named = value if type(wanted) is str and isinstance(value, dict) and wanted in value else parts_in(value)
+        if not named:
             continue
-        inside = _inside(parts_in(value) or {}, wanted, of_lists)
-        pending.extend(reversed([((*path, step), depth + taken, part) for step, part, taken in inside]))
+        if type(named) is dict and type(wanted) is str and wanted in named:
+            pending.append(((*path, wanted), depth + 1, named[wanted]))
+        elif wanted is None and not of_lists:
+            parts = named.items() if isinstance(named, Mapping) else enumerate(named)
+            pending.extend([((*path, step), depth + 1, part) for step, part in parts][::-1])
+        else:
+            inside = _inside(named, wanted, of_lists)
+            pending.extend([((*path, step), depth + taken, part) for step, part, taken in inside][::-1])
 
 
 def _inside(
