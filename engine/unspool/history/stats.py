@@ -15,7 +15,7 @@ from unspool.history.rebuild import cold_rebuild_us
 from unspool.history.verdict import Verdict, VerdictStatus
 from unspool.model.cache import CacheStats
 from unspool.model.entries import FULL, HOLE_ATOM, NOTE
-from unspool.store.forks import passed_over_by
+from unspool.store.file import passed_over_by
 from unspool.store.keeping import first_of, told_dropped
 from unspool.store.protocol import HOLE, KINDS_BY_CODEC, Columns, Store
 

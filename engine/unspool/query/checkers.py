@@ -1,4 +1,4 @@
-"""Invariants: expressions that a person says must hold at every entry."""
+"""Checkers: rules run over a history in one pass, built in, of a rules file or of an installed package, and their report."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.entries import Entry
 from unspool.model.values import Value
-from unspool.store.forks import Fork, forks_of
+from unspool.store.file import Fork, forks_of
 
 _WINDOW: Final = 256
 """Entries looked at first when walking back; most answers are near."""

@@ -1,4 +1,4 @@
-"""What a repaired file holds for an entry: its record, what it changed, or the hole in its place."""
+"""Repair: a new file with every entry that can be read, and a hole where one cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What of an entry matches: looking at its action, and at the parts that differ from the entry before."""
+"""Search over all entries: in their actions, and in the keys, values and paths that differ from the entry before."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Replaying a chain whose deltas may name what they stand on in any of the ways the originals used.
+"""Delta chains of snapshots: kept, and replayed although deltas may name their base in any of the ways the originals used.
 
 A delta may name the delta before it, the snapshot before it, or the chain's full snapshot. The last is written in two
 senses: "the change since the snapshot before", filed under the full one, and "all that changed since the full one".

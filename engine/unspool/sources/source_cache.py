@@ -1,4 +1,4 @@
-"""What a foreign source looks like from outside, so that one that changed is distinguished from one that did not without reading it.
+"""Foreign sources that were read before: kept as native files, and recognised by a fingerprint without reading them.
 
 A file is identified by inode, size and both of its times, to the nanosecond, and by its first and last bytes; a database by its
 `-wal` and journal too, and a folder by all of its files. `ctime` is among them because `mtime` is what tools set back. A

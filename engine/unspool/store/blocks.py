@@ -1,4 +1,4 @@
-"""zstd frames at rest: bounded, and named by their block when damaged."""
+"""Sealed entries: their columns, and zstd frames that are bounded when they are read and named by their block when damaged."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When an atom changed: from the postings of blocks and tail, without reading a record."""
+"""Reading a native file: entries, records and columns over one connection, and when an atom changed, without reading a record."""
 
 from __future__ import annotations
 

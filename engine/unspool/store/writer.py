@@ -1,4 +1,4 @@
-"""Whether the file that is being recorded into is still the one that its name leads to, and that it stays so.
+"""Writing a native file: entries go into its tail, as long as it is the file that its name leads to.
 
 SQLite goes on writing to a file that was deleted, and would write over one that was cut short; nobody hears of either.
 """

@@ -10,7 +10,7 @@ import pytest
 from unspool.errors import CorruptHistory
 from unspool.recorder import Recorder
 from unspool.store import FileStore, MemoryStore
-from unspool.store.forks import Fork, forks_of
+from unspool.store.file import Fork, forks_of
 from unspool.store.protocol import Store
 
 PARENTS = {40: 3, 200: 199, 211: 40, 212: 40, 500: 0, 690: 688}

@@ -24,7 +24,7 @@ from unspool.store import FileStore, layout_2, sealing
 from unspool.store.blocks import BlockColumns, posting
 from unspool.store.bulk_columns import SPAN_ENTRIES, SpanColumns, pack_span, span_bitmap
 from unspool.store.compacting import compact
-from unspool.store.forks import forks_of
+from unspool.store.file import forks_of
 from unspool.store.protocol import HOLE
 
 ENTRIES = SPAN_ENTRIES + 700

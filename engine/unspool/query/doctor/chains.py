@@ -1,4 +1,4 @@
-"""By whose rule chains are measured: the one somebody asked for, the one the file was recorded with, or the usual one."""
+"""The rules that chains are measured by: one that was given, that of the recording, or the usual one; and chains that break them."""
 
 from __future__ import annotations
 

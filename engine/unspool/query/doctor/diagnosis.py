@@ -1,4 +1,4 @@
-"""What is wrong with a foreign source itself: its own chains, and what of it could not be read."""
+"""The diagnosis of a history: one walk over its file or source, what it finds, and what reading the source found already."""
 
 from __future__ import annotations
 

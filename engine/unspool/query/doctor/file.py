@@ -1,4 +1,4 @@
-"""The names of atoms in a native file, which are kept twice: in their table, and in SQLite's index over it."""
+"""A native file as the doctor walks over it: names of atoms, states over its own connection, and facts of the whole file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text made safe to stand in a page: escaped for HTML or for a script block, and with nothing in it that acts."""
+"""The HTML report: its data within a size, and text made safe to stand in a page: nothing in it acts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are source code or prose rather than state: their text is the one atom of their history."""
+"""Folders as histories: of documents, logs or text, file by file; the text of source code or prose is one atom."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can be wrong with the checkpoints of a LangGraph database: parents, and the seeds of channels kept as writes."""
+"""Checkpoints of LangGraph in an SQLite database as entries, and what can be wrong with their parents and channels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Values that LangGraph stored: msgpack with its own extension codes. Nothing named in them is imported or called."""
+"""Checkpoints of LangGraph in order, with their stored values: msgpack with extension codes of its own.
+
+Nothing that a value names is imported or called.
+"""
 
 from __future__ import annotations
 

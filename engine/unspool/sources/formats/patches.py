@@ -1,4 +1,4 @@
-"""One RFC 6902 operation on a document; the document given is never changed, unchanged parts are shared."""
+"""JSON Patches (RFC 6902) and those of Immer as entries: each is applied to a document, which is never changed in place."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""Values that Redux DevTools write as `{"$jsan": …}` and `{"__serializedType__": …}`, as plain typed values.
+"""Exports and logs of Redux DevTools as entries: actions over states, with their markers read as plain typed values.
 
-The letters are those of the `jsan` package; functions come back as their text and are never run.
+Markers are `{"$jsan": …}`, whose letters are those of the `jsan` package, and `{"__serializedType__": …}`. Functions come
+back as their text and are never run.
 """
 
 from __future__ import annotations

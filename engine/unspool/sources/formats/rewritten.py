@@ -1,7 +1,7 @@
-"""Large JSON documents as states in wire form: their values are never all in memory as objects.
+"""Files that an app rewrites at each save: every save an entry, large JSON documents as states in wire form.
 
-Of a file that is saved again and again most stays the same. The text is taken apart into runs of values, and of a run
-that stood in the last document too, the wire form is taken from there.
+Their values are never all in memory as objects. Of a file that is saved again and again most stays the same. The text is taken
+apart into runs of values, and of a run that stood in the last document too, the wire form is taken from there.
 """
 
 from __future__ import annotations
