@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from support.waiting import wait_until
+from unspool import Recorder
 from unspool_tui.cli import run
 
 FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run"
@@ -137,3 +138,35 @@ def test_a_thousand_entries_of_the_demo_stay_small(tmp_path: Path) -> None:
     assert run(["demo", "--steps", "999", "--file", str(source), "--quiet"]) == 0
     assert run(["share", str(source), str(page), "--quiet"]) == 0
     assert page.stat().st_size <= 300_000
+
+
+@pytest.mark.slow
+def test_hostile_values_of_two_thousand_entries_are_text(tmp_path: Path) -> None:
+    hostile = "</script><img src=x onerror=\"document.title='taken'\"><svg onload=alert(1)>\u202e\x1b[31m'`&lt;"
+    with Recorder(tmp_path / "app.unspool") as recorder:
+        for number in range(2_000):
+            state = {hostile: number, "value": {hostile: hostile}, "__proto__": {"n": number}, "constructor": number}
+            recorder.record(state, action=f"{hostile} {number}")
+    page = tmp_path / "app.html"
+    assert run(["export", str(tmp_path / "app.unspool"), str(page), "--quiet"]) == 0
+    with browsing(page, tmp_path, width=1280) as browser:
+        wait_until(lambda: text(browser, "where") == "#1998 → #1999", "the newest entry")
+        made = browser.execute_script("return document.querySelectorAll('img, svg[onload], [onerror]').length")
+        assert made == 0
+        assert "taken" not in browser.title
+        assert "onerror" in text(browser, "tree")
+        assert "__proto__" in text(browser, "tree")
+        press(browser, "/", "1234")
+        wait_until(shows(browser, "live", " of 2000 entries"), "what was filtered")
+
+
+@pytest.mark.slow
+def test_a_history_without_entries_is_a_page_that_says_so(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "none.unspool"):
+        pass
+    page = tmp_path / "none.html"
+    assert run(["export", str(tmp_path / "none.unspool"), str(page), "--quiet"]) == 0
+    with browsing(page, tmp_path, width=390) as browser:
+        assert "\n0 entries\n" in browser.execute_script("return document.body.innerText")
+        press(browser, "k", "j", "m", "/", "x")
+        assert violations(browser) == []
