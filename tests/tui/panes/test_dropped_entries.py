@@ -116,6 +116,7 @@ def test_sums_over_the_kept_entries_are_those_of_a_history_that_begins_with_them
         for ledger, start, truth in ((late, first, expected), (moved, first + 40, cut), (half, first + 40, cut)):
             facts = (ledger.stored, ledger.as_full, ledger.full_stored, ledger.full_count(), ledger.longest())
             assert facts == (truth.stored, truth.as_full, truth.full_stored, truth.full_count(), truth.longest())
+            assert ledger.note_count() == truth.note_count()
             for low, high in ((start, total), (start + 7, start + 91), (total - 3, total)):
                 assert ledger.facts(low, high) == truth.facts(low - start, high - start)
             found = [(length, seq - start) for length, seq in ledger.moments.jumps(start, total, 9)]

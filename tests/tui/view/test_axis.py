@@ -162,6 +162,7 @@ def test_facts_of_a_range_are_those_of_its_entries(rows: list[tuple[int, int]], 
     facts = ledger.facts(start, stop)
     assert facts.depth == max(depths[start:stop])
     assert (facts.fulls, facts.notes) == (kinds[start:stop].count(FULL), kinds[start:stop].count(NOTE))
+    assert ledger.note_count() == kinds.count(NOTE)
     every = (columns.added, columns.modified, columns.deleted)
     assert facts.changes == sum(sum(column[start:stop]) for column in every)
 

@@ -107,7 +107,7 @@ class EntryLedger:
     """Sums and positions over the columns of a history."""
 
     __slots__ = (
-        "_base", "_columns", "_kinds", "_longest", "_ranges", "_seen", "as_full", "changes", "first", "full_stored", "moments", "note_stored", "ready",
+        "_base", "_columns", "_kinds", "_longest", "_notes", "_ranges", "_seen", "as_full", "changes", "first", "full_stored", "moments", "note_stored", "ready",
         "stored",
     )  # fmt: skip
 
@@ -129,6 +129,7 @@ class EntryLedger:
         self.as_full = 0
         self.full_stored = 0
         self.note_stored = 0
+        self._notes = 0
         self.changes = ChangeSums(columns, first)
         self.moments = Moments(columns.timestamp_ns, first)
         self._ranges: dict[tuple[int, int], RangeFacts] = {}
@@ -144,7 +145,7 @@ class EntryLedger:
         columns = self._columns
         if total < self._seen:
             self._kinds.clear()
-            self.stored = self.as_full = self.full_stored = self.note_stored = 0
+            self.stored = self.as_full = self.full_stored = self.note_stored = self._notes = 0
             self._base = self._seen = self.first
             self.changes = ChangeSums(columns, self.first)
             self.moments = Moments(columns.timestamp_ns, self.first)
@@ -176,6 +177,7 @@ class EntryLedger:
         self.stored += sign * sum(stored)
         self.full_stored += sign * sum(compress(stored, map(_IS_FULL, kinds)))
         self.note_stored += sign * sum(compress(stored, map(_IS_NOTE, kinds)))
+        self._notes += sign * kinds.count(NOTE)
         self.as_full += sign * sum(compress(columns.full_bytes[start:stop], map(_IS_NO_NOTE, kinds)))
 
     @property
@@ -227,8 +229,8 @@ class EntryLedger:
         return self._kinds.count(_FULL, self.first - self._base)
 
     def note_count(self) -> int:
-        """Return how many notes there are."""
-        return self._kinds.count(_NOTE, self.first - self._base)
+        """Return how many notes there are; every paint asks."""
+        return self._notes
 
     def longest(self) -> int:
         """Return the most deltas that follow one full snapshot."""
