@@ -214,7 +214,7 @@ def html_lines(history: History, options: ExportOptions) -> Iterator[str]:
     yield from _header(
         history, data, options, title, {seq: said for seq, said in written.items() if seq not in wanted}
     )
-    yield '<div class="line"><canvas id="timeline" role="slider" tabindex="0" aria-label="Entry; bars are bytes"></canvas></div>'
+    yield '<div class="line"><canvas id="timeline" role="slider" aria-valuenow="0" tabindex="0" aria-label="Entry; bars are bytes"></canvas></div>'
     yield '<main><section><h2>Entries <input id="filter" type="search" placeholder="filter" '
     yield 'aria-label="Filter by action, line, name or value"></h2>'
     yield '<ol id="entries" class="scroll" role="listbox" aria-label="Entries">'
