@@ -280,34 +280,35 @@ def test_the_program_ends_when_its_terminal_goes_away(
     assert not any(scratch.iterdir())
 
 
-def test_after_a_stop_from_outside_the_screen_is_there_again_and_leaving_gives_the_terminal_back(
+def test_after_stops_from_outside_the_screen_is_there_again_and_leaving_gives_the_terminal_back(
     opened: Terminal,
 ) -> None:
-    opened.process.send_signal(signal.SIGSTOP)
     stat = Path(f"/proc/{opened.process.pid}/stat")
-    wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
-    # What a shell does with the terminal meanwhile.
-    termios.tcsetattr(opened._slave, termios.TCSANOW, opened.before)
-    while opened.read(0):
-        pass
-    before = len(opened.written)
-    opened.process.send_signal(signal.SIGCONT)
-
-    def is_drawn_anew() -> bool:
-        opened.read(0.05)
-        begun = opened.written.find(b"\x1b[?1049h", before)
-        screen = Screen(opened.screen.width, opened.screen.height)
-        screen.feed(opened.written[begun:] if begun >= 0 else b"")
-        return "99/99" in screen.text
-
-    wait_until(is_drawn_anew)
-    # Each key counts once.
+    # A shell takes the terminal back meanwhile; whoever stops the program from elsewhere leaves it as it is.
+    for shell_takes_it in (True, False):
+        opened.process.send_signal(signal.SIGSTOP)
+        wait_until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T")
+        if shell_takes_it:
+            termios.tcsetattr(opened._slave, termios.TCSANOW, opened.before)
+        while opened.read(0):
+            pass
+        before = len(opened.written)
+        opened.process.send_signal(signal.SIGCONT)
+        wait_until(lambda before=before: _is_drawn_since(opened, before))  # type: ignore[misc]
     for place in (98, 97, 96):
         opened.send(",")
         opened.wait_for(rf"{place}/99")
     opened.send("q")
     assert opened.wait() == 0
     assert opened.restored()
+
+
+def _is_drawn_since(terminal: Terminal, before: int) -> bool:
+    terminal.read(0.05)
+    begun = terminal.written.find(b"\x1b[?1049h", before)
+    screen = Screen(terminal.screen.width, terminal.screen.height)
+    screen.feed(terminal.written[begun:] if begun >= 0 else b"")
+    return "99/99" in screen.text
 
 
 def test_a_resize_storm_ends_with_the_right_layout(opened: Terminal) -> None:
