@@ -380,11 +380,13 @@ class Mirror:
             if node.keys is not None and is_unset(cell):
                 node.set_form(number, b"")
                 continue
+            child = node_of(cell)
+            if child is None:
+                node.set_form(number, cell_form(cell))
+                continue
             form, is_loose = self._form_of(cell, (*place[1], node.step(number)))
             node.set_form(number, form)
-            child = node_of(cell)
-            if child is not None:
-                (node.loose.add if is_loose else node.loose.discard)(child)
+            (node.loose.add if is_loose else node.loose.discard)(child)
         content = node.content()
         tag = _TAGS.get(node.kind) if node.keys is None else None
         if tag is not None:
