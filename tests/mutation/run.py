@@ -36,17 +36,16 @@ from cosmic_ray.work_item import MutationSpec
 ROOT = Path(__file__).resolve().parents[2]
 COPIED = ("engine", "tui", "tests", "fixtures", "docs", "examples", "README.md", "pyproject.toml")
 MODULES = {
-    "delta/align": ["tests/unit/delta"],
+    "delta/identity": ["tests/unit/delta"],
     "delta/patch": ["tests/unit/delta", "tests/unit/codec/test_codec_record_bytes.py"],
-    "codec/records": ["tests/unit/codec/test_records.py"],
-    "codec/replay": ["tests/unit/codec", "tests/unit/history"],
+    "codec/records": ["tests/unit/codec", "tests/unit/history"],
     "history/rebuild": ["tests/unit/history"],
     "store/sealing": ["tests/unit/store"],
     "recorder/capture": ["tests/unit/recorder"],
     "query/blame": ["tests/unit/query/test_blame.py", "tests/unit/query/test_blame_lineage.py", "tests/unit/query/test_parts.py"],
     "query/path_writes": ["tests/unit/query/test_blame_writes.py", "tests/unit/query/test_parts.py"],
     "query/bisect": ["tests/unit/query/test_bisect.py", "tests/unit/query/test_parts.py", "tests/unit/query/test_doubts.py"],
-    "query/divergence": ["tests/unit/query/test_divergence.py"],
+    "query/compare": ["tests/unit/query/test_divergence.py"],
 }  # fmt: skip
 """The modules that answers rest on, each with the tests of its room."""
 
