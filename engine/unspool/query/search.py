@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import lru_cache
-from itertools import compress, islice
-from operator import is_not
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from unspool.delta.structural import Identity
@@ -33,6 +32,8 @@ from unspool.query.value_parts import children, differences
 
 MOST_HITS: Final = 100_000
 """Hits of one entry that are reported; nobody reads more, and each takes memory until the entry is done."""
+_SMALL: Final = 1024
+"""Bytes of a value up to which all of it is looked through."""
 _EXCERPT: Final = 80
 """Code points of a long text that are reported round a match."""
 
@@ -137,8 +138,9 @@ class TextLook:
         found: list[Hit] = []
         places: dict[Path, _Place] = {(): _TOP}
         # Neighbours share the values that stay; to sort those out takes longer than all else where nothing matches.
-        for atom, value in compress(new.items(), map(is_not, map(old.get, new), new.values())):
-            before = old.get(atom)
+        known = old.get
+        for atom in [atom for atom, value in new.items() if known(atom) is not value]:
+            before, value = known(atom), new[atom]
             if before == value or not self._may_be_in(atom, before, value):
                 continue
             for part in differences(before, value, (atom,), self._identity):
@@ -152,12 +154,13 @@ class TextLook:
     def _may_be_in(self, atom: str, before: bytes | None, value: bytes) -> bool:
         """Whether to take an atom apart: what was not in it before must be where the two values differ."""
         piece = value
-        if before is not None and self._free_of_it.get(atom) == before:
+        # To look through a small value takes less than to find where it differs.
+        if before is not None and len(value) > _SMALL and self._free_of_it.get(atom) == before:
             start, end = shared_ends(before, 0, value, 0)
             margin = self._query.size - 1
             piece = value[max(0, start - margin) : len(value) - end + margin]
         may_be = self._query.may_be_in(atom, piece)
-        if not may_be:
+        if not may_be and len(value) > _SMALL:
             self._free_of_it[atom] = value
         return may_be
 
