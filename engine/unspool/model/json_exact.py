@@ -140,7 +140,11 @@ def parse_doubles(text: str) -> Value:
     limits = in_force()
     if found := json_holds_more_than(text.encode("utf-8", "surrogatepass"), limits.nodes):
         raise TooMuch(f"too much: it holds about {found:,} values and keys; {limits.remedy('nodes')}")
-    return _parse_carefully(text, _double_numbers(limits)).value
+    try:
+        return _read_doubles(text)
+    except (json.JSONDecodeError, RecursionError):
+        # Where it breaks is told by the careful way, which goes to any depth.
+        return _parse_carefully(text, _double_numbers(limits)).value
 
 
 def container_of_doubles(text: str) -> Value | None:
@@ -423,6 +427,7 @@ def _refuse_constant(word: str) -> NoReturn:
 
 _SAFE_DIGITS: Final = 15
 """Integers of so many digits are exact doubles."""
+_read_doubles: Final = json.JSONDecoder(parse_int=_double_integer, parse_constant=_refuse_constant).decode
 
 
 def _parse_carefully(text: str, numbers: _Numbers) -> Parsed:
