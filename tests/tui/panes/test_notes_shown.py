@@ -37,7 +37,7 @@ async def test_a_note_has_a_sign_its_message_and_the_state_before_it(noted: Path
         rows = driver.panel(Pane.HISTORY).splitlines()
         assert any("○" in row and "cache miss 5" in row for row in rows)
         assert sum("○" in row for row in rows) == 3
-        assert driver.line(3).count("○") == 2, "the head stands on one of the three"
+        assert driver.line(3).count("○") == 3, "the one at the head stands beside it, where its column has the room"
         await driver.press("j")
         await driver.until(
             lambda: "6" in driver.panel(Pane.CHANGES) and "cache miss" not in driver.panel(Pane.CHANGES)
