@@ -34,7 +34,7 @@ Work = Callable[[], object]
 Prepare = Callable[["Place"], Work]
 
 _ENTRIES: Final = 20_000
-_FLIP_ENTRIES: Final = 3_000
+_FLIP_ENTRIES: Final = 2_000
 _STATES: Final = 40
 _READS: Final = 20
 _PREPARE: dict[str, Prepare] = {}
@@ -146,7 +146,7 @@ def _recording(place: Place, states: Sequence[State]) -> Work:
 @_task("record: update of one atom")
 def _updating(place: Place) -> Work:
     state = {f"atom{at}": ["x" * 1000] * 10 for at in range(100)} | {"cart": {}}
-    carts = [{"cart": {"items": list(range(at % 50)), "total": at}} for at in range(200)]
+    carts = [{"cart": {"items": list(range(at % 50)), "total": at}} for at in range(60)]
 
     def work() -> None:
         path = place.new()
@@ -250,7 +250,9 @@ _MANY: Final[dict[str, Callable[[History], object]]] = {
     "20 states and changes far apart": _scrubbed,
     "blame": lambda history: questions.blame(history, len(history) - 1),
     "first hit": lambda history: next(iter(questions.search(history, TextQuery("tick"))), None),
-    "text that is nowhere": lambda history: deque(questions.search(history, TextQuery(questions.NOWHERE)), maxlen=0),
+    "text that is nowhere, 3,000 entries": lambda history: deque(
+        questions.search(history, TextQuery(questions.NOWHERE), stop=3_000), maxlen=0
+    ),
 }
 
 
@@ -288,7 +290,7 @@ _task("questions: bisect, every flip")(partial(_flipping, single=False))
 def _incidents(place: Place) -> Path:
     from benchmarks import health
 
-    return place.kept("incidents.unspool", lambda path: record_load(health.incidents(300), path))
+    return place.kept("incidents.unspool", lambda path: record_load(health.incidents(100), path))
 
 
 @_task("seeds: health, doctor")

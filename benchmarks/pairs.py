@@ -38,7 +38,7 @@ _GENERATIONS: Final = 4
 _LEAST_S: Final = 0.008
 _TASKS: Final = Path(__file__).with_name("pair_tasks.py")
 _READY: Final = r"unspool .*? [\d,]+/[\d,]+ "
-_KEYS: Final = 6
+_KEYS: Final = 4
 
 Times = dict[str, dict[str, list[float]]]
 """Processor seconds by row and contender; at the same place in two lists stand those of one pair."""
@@ -192,9 +192,7 @@ def _command_lines(trees: _Trees) -> dict[str, tuple[str, ...]]:
         "--version": ("--version",),
         "stats, 20,000 entries": ("stats", many),
         "log -n 10, 20,000 entries": ("log", many, "-n", "10"),
-        "log --json": ("log", load, "--json"),
         "show": ("show", load, "50"),
-        "diff": ("diff", load, "10", "90"),
         "blame": ("blame", load),
         "search": ("search", load, "true"),
         "bisect": ("bisect", load, "item07.score > `50`"),
@@ -281,9 +279,9 @@ def _keys(trees: _Trees, pairs: int, wanted: re.Pattern[str]) -> Times:
     """Give the same keys to three running apps."""
     rng = random.Random(4)
     given: dict[str, Callable[[int], list[bytes]]] = {
-        "app: 6 steps": lambda _: [NEXT] * _KEYS,
-        "app: 6 pages": lambda _: [PAGE_DOWN] * _KEYS,
-        "app: 6 jumps": lambda number: [
+        "app: 4 steps": lambda _: [NEXT] * _KEYS,
+        "app: 4 pages": lambda _: [PAGE_DOWN] * _KEYS,
+        "app: 4 jumps": lambda number: [
             key
             for step in range(_KEYS)
             for key in (press_mouse(20 + (number * 31 + step * 17) % 80), release_mouse(12))
