@@ -524,6 +524,8 @@ def entry_line(history: History, view: View) -> str:
 
 def source_argument(history: History) -> str:
     """Return what to call the source on a command line: its file where it has one."""
+    if history.is_foreign:
+        return history.source_name
     files = [path for path in history.watch_paths if not path.name.endswith(("-wal", "-shm"))]
     return str(files[0]) if len(files) == 1 else history.source_name
 

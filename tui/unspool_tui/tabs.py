@@ -156,6 +156,11 @@ class UnopenedSource:
         return (Path(source.name),) if self._tab.waits and source is not None else ()
 
     @property
+    def source_paths(self) -> tuple[Path, ...]:
+        """Nothing is there yet that could be measured, or be gone."""
+        return ()
+
+    @property
     def source_name(self) -> str:
         """What the person called the source."""
         return self._tab.name

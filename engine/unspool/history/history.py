@@ -361,7 +361,7 @@ class History:
         if self._feeder is None:
             return self._store.file_bytes()
         found = 0
-        for path in self._feeder.watch_paths:
+        for path in self._feeder.source_paths:
             try:
                 told = path.stat()
             except OSError:
@@ -445,6 +445,13 @@ class History:
         # A link's log lies beside the file that it leads to.
         real = os.path.realpath(self._path)
         return (Path(f"{real}-wal"), Path(real))
+
+    @property
+    def source_paths(self) -> tuple[Path, ...]:
+        """The files and folders of the source itself, which a private copy that it is read into is not; empty without any."""
+        if self._feeder is not None:
+            return self._feeder.source_paths
+        return () if self._path is None else self.watch_paths
 
     def close(self) -> None:
         """Release files; closing twice is fine."""

@@ -131,6 +131,10 @@ class Feeder(Protocol):
         """Files whose change means that there may be more."""
 
     @property
+    def source_paths(self) -> tuple[Path, ...]:
+        """The files and folders that the source consists of; empty where it has none that people know of."""
+
+    @property
     def source_name(self) -> str:
         """What people call the source."""
 

@@ -289,6 +289,15 @@ NO_JSON: Final = "it is no JSON"
 
 
 @runtime_checkable
+class NamesItsSource(Protocol):
+    """A reader that watches something else than the files and folders that its source consists of."""
+
+    @property
+    def source_paths(self) -> tuple[Path, ...]:
+        """Those files and folders; empty where there are none, as on a server."""
+
+
+@runtime_checkable
 class ChainedReader(Protocol):
     """A reader that can look at its source's chains a second time."""
 

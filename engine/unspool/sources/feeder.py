@@ -15,7 +15,7 @@ from unspool.errors import UnspoolError, UnsupportedValue
 from unspool.history.verdict import ChainFault, Problem, Progress, Verdict, VerdictStatus
 from unspool.model.limits import Cancelled
 from unspool.recorder.recorder import Recorder
-from unspool.sources.entries import ChainedReader, Findings, Reader, SourceEntry
+from unspool.sources.entries import ChainedReader, Findings, NamesItsSource, Reader, SourceEntry
 from unspool.sources.sqlite_files import one_line
 
 _REMEMBERED_IDS: Final = 100_000
@@ -85,6 +85,13 @@ class SourceFeeder:
     def watch_paths(self) -> tuple[Path, ...]:
         """Files whose change means that there may be more."""
         return self.target_paths or self.reader.watch_paths
+
+    @property
+    def source_paths(self) -> tuple[Path, ...]:
+        """See `Feeder.source_paths`."""
+        if self._hidden is not None:
+            return ()
+        return self.reader.source_paths if isinstance(self.reader, NamesItsSource) else self.reader.watch_paths
 
     @property
     def progress(self) -> Progress:

@@ -324,13 +324,13 @@ class KeptFeeder:
         Args:
             name: what people call it.
             verdict: how much of it could be read.
-            watched: files whose change means that there may be more.
+            watched: the files and folders that it consists of.
             examine: yields what is wrong with its chains.
             close: lets go of what is still held.
         """
         self.source_name = name
         self.verdict = verdict
-        self.watch_paths = watched
+        self.watch_paths = self.source_paths = watched
         self.chain_faults = examine
         self.close = close
 
@@ -387,7 +387,7 @@ class _Keeper:
         # An error of the disk leaves entries in the tail, where they can be read as well.
         with suppress(UnspoolError):
             recorder.close()
-        verdict, watched = feeder.verdict, feeder.watch_paths
+        verdict, watched = feeder.verdict, feeder.source_paths
         # Anything may go wrong with a disk, or with a folder that somebody removes meanwhile; the answer is there.
         with suppress(OSError, UnspoolError):
             # A file that changed while it was read may be half old and half new.

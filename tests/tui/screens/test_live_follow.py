@@ -246,6 +246,19 @@ async def test_what_is_not_watched_is_never_called_live(tmp_path: Path) -> None:
         assert "LIVE" not in driver.line(0)
 
 
+async def test_a_followed_text_file_that_is_removed_is_not_called_live_until_it_is_back(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(f'{{"n": {number}}}\n' for number in range(5)))
+    async with drive(make_app(open_history(path, follow=True, wait=False))) as driver:
+        await driver.until(lambda: driver.view.total == 5 and "LIVE follow" in driver.line(0))
+        assert driver.app.main.scene.sizes().on_disk == path.stat().st_size
+        path.rename(path.with_suffix(".old"))
+        await driver.until(lambda: "source gone" in driver.line(0))
+        assert "LIVE" not in driver.line(0)
+        path.with_suffix(".old").rename(path)
+        await driver.until(lambda: "LIVE follow" in driver.line(0))
+
+
 async def test_a_recording_that_another_takes_the_place_of_is_not_called_live(tmp_path: Path) -> None:
     path, other = tmp_path / "live.unspool", tmp_path / "other.unspool"
     for place in (path, other):

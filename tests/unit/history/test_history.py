@@ -176,6 +176,10 @@ class CountingFeeder:
         return (Path("source.jsonl"),)
 
     @property
+    def source_paths(self) -> tuple[Path, ...]:
+        return self.watch_paths
+
+    @property
     def source_name(self) -> str:
         return "source.jsonl"
 
@@ -245,6 +249,7 @@ def test_one_atom_of_a_sealed_file_reads_without_the_rest(tmp_path: Path) -> Non
 class _Unopened:
     verdict = Verdict(VerdictStatus.REFUSED, (Problem("app.log", "it is no history"),))
     watch_paths: tuple[Path, ...] = ()
+    source_paths: tuple[Path, ...] = ()
     source_name = "app.log"
     progress = FINISHED
     pumped = 0

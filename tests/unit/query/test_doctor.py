@@ -365,6 +365,7 @@ class PartialFeeder:
 
     verdict = Verdict(VerdictStatus.PARTIAL, (Problem("app.jsonl:7", "no JSON; left out"),), dropped=2)
     watch_paths = ()
+    source_paths = ()
     source_name = "app.jsonl"
 
     def pump(self) -> None:

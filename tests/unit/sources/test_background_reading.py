@@ -31,6 +31,8 @@ def test_a_history_is_there_before_it_is_complete_and_fills_up(tmp_path: Path, i
         wait_until(lambda: history.progress.is_finished)
         history.refresh()
         assert len(history) == 3000
+        assert history.source_paths == (path,)
+        assert history.file_bytes() == path.stat().st_size
         assert history.progress.done == history.progress.total == path.stat().st_size
         with path.open("ab") as stream:
             stream.write(zstandard.ZstdCompressor().compress(lines(1)) if is_compressed else lines(1))

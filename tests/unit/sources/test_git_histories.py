@@ -38,6 +38,9 @@ def test_new_commits_arrive_on_refresh(repo: Repo) -> None:
         assert history.refresh() == 2
         assert history.state(-1) == {"n": 3}
         assert repo.folder / ".git" / "refs" / "heads" / "main" in history.watch_paths
+        # How much a repository takes is not known by the size of its references.
+        assert history.source_paths == (repo.folder / ".git",)
+        assert history.file_bytes() == 0
 
 
 def test_history_that_was_rewritten_keeps_old_entries_and_says_so(repo: Repo) -> None:

@@ -174,7 +174,7 @@ def _line_named(main: HistoryScreen, value: Value) -> SourceLine | None:
         return None
     place = SourceLine(named[1], int(named[2]))
     try:
-        file_of(place, main.scene.history.watch_paths)
+        file_of(place, main.scene.history.source_paths)
     except EditorFailed:
         return None
     return place
@@ -183,7 +183,7 @@ def _line_named(main: HistoryScreen, value: Value) -> SourceLine | None:
 def edit(main: HistoryScreen, place: SourceLine) -> None:
     """Open a line of code in the person's editor; the screen comes back when that ends."""
     try:
-        command = editor_command(file_of(place, main.scene.history.watch_paths), place.line, os.environ)
+        command = editor_command(file_of(place, main.scene.history.source_paths), place.line, os.environ)
         with main.app.suspend():
             run_editor(command)
     except UnspoolError as error:

@@ -407,7 +407,7 @@ class SourceFollower:
             history.refresh()
             self.has_all = is_read
             history.columns()
-            self._gone = next((path.name for path in history.watch_paths if _is_missed(path)), "")
+            self._gone = next((path.name for path in history.source_paths if _is_missed(path)), "")
             self._main.scene.weigh()
             return len(history)
 

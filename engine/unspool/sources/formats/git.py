@@ -508,6 +508,8 @@ class GitReader:
         self._repository = Repository(target.repository)
         self._blobs = Blobs(self._repository, limits)
         self.watch_paths: tuple[Path, ...] = self._watched()
+        # References come and go, and say nothing of how much there is.
+        self.source_paths: tuple[Path, ...] = self._repository.git_dirs
         self._tip: str | None = None
         self._since = None if target.since is None else self._repository.resolve(target.since)
         self._entry_at: dict[str, str | None] = {}

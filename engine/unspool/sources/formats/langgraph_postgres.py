@@ -115,6 +115,11 @@ class PostgresCheckpointReader:
             self._pulse = Pulse(self._target, None, (_NEWEST, ()))
         return (self._pulse.path,)
 
+    @property
+    def source_paths(self) -> tuple[Path, ...]:
+        """Nothing: it lies on a server."""
+        return ()
+
     def read(self) -> Iterator[SourceEntry]:
         """Yield an entry for each checkpoint since the last call."""
         self._is_finished = False

@@ -125,6 +125,11 @@ class MergedReader:
         """The files, and what lies beside them."""
         return tuple(path for part in self._parts for path in part.history.watch_paths)
 
+    @property
+    def source_paths(self) -> tuple[Path, ...]:
+        """See `NamesItsSource`."""
+        return tuple(path for part in self._parts for path in part.history.source_paths)
+
     def read(self) -> Iterator[SourceEntry]:
         """Yield the entries that are new since the last call, by their times."""
         for part in self._parts:
