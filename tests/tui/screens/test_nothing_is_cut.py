@@ -27,7 +27,7 @@ def flat(driver: Driver) -> str:
 async def test_a_finding_is_told_whole_while_it_is_chosen_and_where_it_leads_to(
     histories: Callable[[str], Path],
 ) -> None:
-    whole = "total <= sum(items[].amount) held 64 times and breaks 4 times, first here: total is 32.4, sum(items[].amount)"
+    whole = "total <= sum(items[].amount) held 64 times and breaks 4 times, first at #17: total is 32.4, sum(items[].amount)"
     async with drive(make_app(open_file(histories("demo"))), size=(80, 24)) as driver:
         await driver.press("K")
         await driver.until(lambda: "1 finding in" in driver.text())

@@ -382,7 +382,7 @@ class Mined:
         path = f"{place}.{relation.columns[0]}" if place and relation.columns[0] not in (KEY, "@") else place
         path = path or relation.columns[0]
         actor = f" by {found.actor.rpartition(' ')[2]!r}" if relation.kind is RelationKind.KEEPS else ""
-        often = "" if len(relation.breaks) == 1 else f" {len(relation.breaks):,} times, first here"
+        often = "" if len(relation.breaks) == 1 else f" {len(relation.breaks):,} times, first at #{found.seq:,}"
         more = f"; so do {others} more relations" if others > 1 else "; so does 1 more relation" if others else ""
         held = (
             f"held for {found.support:,} changes"
