@@ -12,10 +12,10 @@ from tui_driver import drive, make_app, open_file
 
 from support.exhausting import no_inotify_instances_here
 from support.keys import press_keys
-from unspool.history.verdict import Problem
+from unspool.history.verdict import Problem, Verdict, VerdictStatus
 from unspool.recorder.recorder import Recorder
 from unspool.sources.opening import open_history
-from unspool_tui.screens.main import _told
+from unspool_tui.screens.messages import ToldProblems, told_problem
 from unspool_tui.view.model import Pane
 from unspool_tui.worker import QuestionKind
 
@@ -311,5 +311,43 @@ async def test_the_size_on_disk_is_right_after_the_recorder_has_closed(tmp_path:
 
 
 def test_a_problem_that_names_its_file_itself_is_not_told_with_the_name_twice() -> None:
-    assert _told(Problem("/tmp/live.unspool", "live.unspool-wal: cut short")) == "live.unspool-wal: cut short"
-    assert _told(Problem("/tmp/live.unspool", "block 4 is damaged")) == "/tmp/live.unspool: block 4 is damaged"
+    assert told_problem(Problem("/tmp/live.unspool", "live.unspool-wal: cut short")) == "live.unspool-wal: cut short"
+    assert told_problem(Problem("/tmp/live.unspool", "block 4 is damaged")) == "/tmp/live.unspool: block 4 is damaged"
+
+
+def test_each_problem_is_told_once_whichever_others_come_and_go() -> None:
+    def verdict(*problems: str, notes: tuple[str, ...] = ()) -> Verdict:
+        return Verdict(VerdictStatus.PARTIAL, tuple(Problem("log", text) for text in problems), notes=notes)
+
+    told = ToldProblems()
+    assert told.fresh(verdict(notes=("log:3: was replaced",))) == ["log:3: was replaced"]
+    assert told.fresh(verdict("is gone", notes=("log:3: was replaced",))) == ["log: is gone"]
+    assert told.fresh(verdict("is gone", notes=("log:3: was replaced",))) == []
+    # One goes as another comes: the number of them tells nothing.
+    assert told.fresh(verdict(notes=("log:3: was replaced", "log:7: was replaced"))) == ["log:7: was replaced"]
+    assert told.fresh(verdict("is gone", notes=("log:3: was replaced", "log:7: was replaced"))) == ["log: is gone"]
+    # What only grows is told at its first figure.
+    assert told.fresh(verdict("9 saves skipped")) == ["log: 9 saves skipped"]
+    assert told.fresh(verdict("1,024 saves skipped")) == []
+
+
+async def test_the_problem_told_is_the_new_one_and_stands_in_the_log_once(tmp_path: Path) -> None:
+    path, other = tmp_path / "log.jsonl", tmp_path / "other"
+    path.write_text('{"n": 1}\n{"n": 2}\n')
+    async with drive(make_app(open_history(path, follow=True, wait=False)), size=(200, 50)) as driver:
+        await driver.until(lambda: driver.view.total == 2)
+        shown: list[str] = []
+        driver.app.main.show_briefly = lambda text, style: shown.append(text)  # type: ignore[method-assign]
+        messages = driver.app.main.messages
+        other.write_text('{"n": 3}\n')
+        other.replace(path)
+        await driver.until(lambda: any("cut back or replaced" in one.text for one in messages.all()))
+        path.unlink()
+        await driver.until(lambda: any("the file is gone" in one.text for one in messages.all()))
+        told = [one.text for one in messages.all()]
+        assert sum("cut back or replaced" in text for text in told) == 1
+        assert sum("the file is gone" in text for text in told) == 1
+        assert not any("in all" in text for text in told)
+        assert [text.partition(": ")[2] for text in shown if "in all" in text] == [
+            "the file is gone; reading goes on when it is back  (2 in all: ! lists them)"
+        ]

@@ -23,7 +23,7 @@ from unspool_tui.rendering.header import short_name
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.follower import SourceChanged, SourceFollower, after
 from unspool_tui.screens.main_paint import Painter, pane_classes
-from unspool_tui.screens.messages import MessageLog, Work, told_as
+from unspool_tui.screens.messages import MessageLog, ToldProblems, Work, told_as
 from unspool_tui.screens.modal import Modal
 from unspool_tui.screens.protocols import Controls, Dialog, HistoryApp, Result
 from unspool_tui.view import moves
@@ -37,7 +37,6 @@ from unspool_tui.worker import QuestionKind, Reply, Worker
 
 if TYPE_CHECKING:
     from unspool.history.stats import HistoryStats
-    from unspool.history.verdict import Problem
     from unspool_tui.first_run import CardView
     from unspool_tui.session import PlaceRestorer
     from unspool_tui.shown_notes import NoteDesk
@@ -109,7 +108,7 @@ class MainScreen(Screen[None]):
         self.typed: dict[str, list[str]] = {"search": [], "filter": [], "bisect": []}
         self.askers: dict[QuestionKind, Callable[[Reply], None]] = {}
         self.work = Work(self)
-        self.problems_told = 0
+        self.problems = ToldProblems()
         self.hit_paths: dict[int, Path] = {}
         self.keep: Keep | None = None
         self.first_filter = ""
@@ -328,6 +327,10 @@ class MainScreen(Screen[None]):
     def flash(self, text: str, style: str = "text") -> None:
         """Say something in the footer for a moment, and keep it in the message log."""
         self.messages.add(text, style)
+        self.show_briefly(text, style)
+
+    def show_briefly(self, text: str, style: str) -> None:
+        """Say something in the footer for a moment that the message log has already, or tells otherwise."""
         self.flash_text = (text, style)
         self.repaint()
         after(self, FLASH_SECONDS, lambda: self._end_flash(text))
@@ -533,26 +536,17 @@ def _take_total(main: MainScreen, total: int) -> None:
 def _tell_problems(main: MainScreen) -> None:
     """Say once what could not be read, as soon as it is known; all of it is in the message log."""
     verdict = main.scene.history.verdict
-    count = len(verdict.problems) + len(verdict.notes)
-    if count == main.problems_told:
+    if verdict == main.problems.verdict:
         return
     # The header tells it too, for as long as it holds.
     main.repaint()
-    if count < main.problems_told:
-        main.problems_told = count
-        return
-    told = [_told(problem) for problem in verdict.problems] + list(verdict.notes)
-    for text in told[main.problems_told :]:
+    fresh = main.problems.fresh(verdict)
+    for text in fresh:
         main.messages.add(text, "warning")
-    main.problems_told = count
-    more = f"  ({count} in all: ! lists them)" if count > 1 else ""
-    main.flash(_brief(told[-1]) + more, "warning")
-
-
-def _told(problem: Problem) -> str:
-    """Return a problem with its place, which some messages begin with themselves, as those of the log beside a file do."""
-    begins_with_it = problem.message.startswith((problem.place, short_name(problem.place)))
-    return problem.message if begins_with_it else f"{problem.place}: {problem.message}"
+    if fresh:
+        count = len(verdict.problems) + len(verdict.notes)
+        more = f"  ({count} in all: ! lists them)" if count > 1 else ""
+        main.show_briefly(_brief(fresh[-1]) + more, "warning")
 
 
 def _brief(text: str) -> str:

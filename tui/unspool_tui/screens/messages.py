@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import errno
-from collections import deque
+import re
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from msgspec import Struct
 
 from unspool.errors import UnspoolError
+from unspool.history.verdict import COMPLETE, Problem, Verdict
+from unspool_tui.rendering.header import short_name
 from unspool_tui.rendering.line import BLANK, Row, on_grid, wrap_words
 from unspool_tui.worker import QuestionKind, Worker
-
-if TYPE_CHECKING:
-    from unspool.history.verdict import Verdict
 
 _KEPT: Final = 500
 
@@ -60,6 +60,44 @@ class MessageLog:
     def all(self) -> list[LoggedMessage]:
         """Return the messages, oldest first."""
         return list(self._told)
+
+
+class ToldProblems:
+    """What was told of the problems of a source, to tell each of them once.
+
+    Problems have no numbers: some go away again, as that of a file that is gone for a moment, and others are told anew
+    as they grow, with another figure in the same words. So they are counted by their words, figures aside.
+    """
+
+    def __init__(self) -> None:
+        self.verdict = COMPLETE
+        self._counts: Counter[str] = Counter()
+
+    def fresh(self, verdict: Verdict) -> list[str]:
+        """Return the problems that are new since the last call; what is lost comes last, behind what is only worth knowing.
+
+        Args:
+            verdict: all that there are now.
+        """
+        texts = [*verdict.notes, *map(told_problem, verdict.problems)]
+        counts: Counter[str] = Counter()
+        fresh = []
+        for text in texts:
+            words = _FIGURES.sub("0", text)
+            counts[words] += 1
+            if counts[words] > self._counts[words]:
+                fresh.append(text)
+        self.verdict, self._counts = verdict, counts
+        return fresh
+
+
+_FIGURES: Final = re.compile(r"\d[\d,.]*")
+
+
+def told_problem(problem: Problem) -> str:
+    """Return a problem with its place, which some messages begin with themselves, as those of the log beside a file do."""
+    begins_with_it = problem.message.startswith((problem.place, short_name(problem.place)))
+    return problem.message if begins_with_it else f"{problem.place}: {problem.message}"
 
 
 _STAMP = 10
