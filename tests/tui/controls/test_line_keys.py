@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,26 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
         return words
 
     return read
+
+
+@action("line.open")
+async def test_the_terminal_comes_back_from_an_editor_that_fails(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    states: list[str] = []
+
+    @contextmanager
+    def suspend() -> Iterator[None]:
+        # As `textual.app.App.suspend` does: what is raised inside skips the rest.
+        states.append("away")
+        yield
+        states.append("back")
+
+    monkeypatch.setenv("VISUAL", "false")
+    app = make_app(open_file(shop))
+    monkeypatch.setattr(app, "suspend", suspend)
+    async with drive(app, size=(80, 24)) as driver:
+        await driver.press(":", "9", "9", "enter", "$")
+        assert states == ["away", "back"]
+        assert "false ended with 1" in driver.line(-1)
 
 
 @action("line.open")

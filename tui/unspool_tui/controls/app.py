@@ -182,10 +182,17 @@ def _line_named(main: HistoryScreen, value: Value) -> SourceLine | None:
 
 def edit(main: HistoryScreen, place: SourceLine) -> None:
     """Open a line of code in the person's editor; the screen comes back when that ends."""
+    failure: UnspoolError | None = None
     try:
         command = editor_command(file_of(place, main.scene.history.source_paths), place.line, os.environ)
         with main.app.suspend():
-            run_editor(command)
+            # What is raised in here leaves the app without its terminal: `suspend` gives it back at a normal end alone.
+            try:
+                run_editor(command)
+            except UnspoolError as error:
+                failure = error
+        if failure is not None:
+            raise failure
     except UnspoolError as error:
         main.flash(told_as(error), "error")
     except SuspendNotSupported:
