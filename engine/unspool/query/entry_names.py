@@ -293,7 +293,7 @@ def find_place(
     if text in _OLDEST or text in _NEWEST:
         return first if text in _OLDEST else total - 1
     if match := _NUMBER.match(text):
-        return _existing(int(match[1]) if len(match[1]) < 19 else total, first, total)
+        return _existing(int(match[1]) if len(match[1]) < 19 else total, first, total, match[1])
     if match := _OFFSET.match(text):
         return max(first, min(head + int(match[1][:19]), total - 1))
     if match := _PERCENT.match(text):
@@ -308,15 +308,15 @@ def find_place(
         return seq
     if (match := _BEFORE.match(text)) and looks_like_place(match[1]):
         place = find_place(match[1], head=head, times=times, total=total, zone=zone, first=first, bookmarks=bookmarks)
-        return _existing(place - int(match[2] or 1), first, total)
+        return _existing(place - int(match[2] or 1), first, total, text)
     raise NoSuchPlace(f"{text[:40]!r} is no place in the history: try {SHAPES}")
 
 
-def _existing(seq: int, first: int, total: int) -> int:
+def _existing(seq: int, first: int, total: int, text: str) -> int:
     if not first <= seq < total:
         dropped = "; those before were dropped as `keep` asked" if seq < first else ""
         raise NoSuchPlace(
-            f"there is no entry {seq}: the history has entries {first} to {total - 1}{dropped if first else ''}"
+            f"there is no entry {text[:40]}: the history has entries {first} to {total - 1}{dropped if first else ''}"
         )
     return seq
 

@@ -133,3 +133,23 @@ async def test_of_a_value_that_never_was_there_the_page_of_causes_says_so(demo: 
         await driver.press("Y")
         assert "entry 0 has nothing at $.carts.ada" in driver.line(0)
         assert "Escape goes back" in driver.line(0)
+
+
+async def test_a_few_letters_mean_a_value_that_is_gone_before_a_command(tmp_path: Path) -> None:
+    shops = [
+        {"carts": {"bo": {"n": 1}, "ada": {"total": 3}}},
+        {"carts": {"bo": {"n": 1}}},
+        {"carts": {"bo": {"n": 2}}},
+    ]
+    path = record(tmp_path / "gone.unspool", [(state, f"step {at}") for at, state in enumerate(shops)])
+    async with drive(make_app(open_file(path)), SMALL) as driver:
+        await driver.press(":", "a", "t", "enter")
+        assert driver.view.selected == ("carts", "ada", "total")
+        assert driver.view.head == 0
+
+
+@pytest.mark.parametrize("typed", ["99999999999999999999", "latest~99999", "500"])
+async def test_an_entry_that_is_not_there_is_refused_as_it_was_typed(demo: Path, typed: str) -> None:
+    async with drive(make_app(open_file(demo)), SMALL) as driver:
+        await driver.press(":", *typed, "enter")
+        assert f"there is no entry {typed}" in driver.text()

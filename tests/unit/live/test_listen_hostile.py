@@ -341,6 +341,7 @@ def test_a_full_disk_is_told_and_ends_nothing(tmp_path: Path) -> None:
                 assert "big.unspool" in told["message"]
                 break
         else:
+            process.kill()
             raise AssertionError("the disk never was full")
         with urllib.request.urlopen(address.replace("/v1/big", "/shim.js"), timeout=20) as answer:
             assert answer.status == 200

@@ -32,6 +32,8 @@ _MOST_ROWS: Final = 200
 _MOST_OF_ONE: Final = 100
 _HELP: Final = 2
 """Which part of the names of commands is what they do; before it come labels and ids."""
+_CLOSEST: Final = (Closeness.EXACT, Closeness.PART, Closeness.WORDS)
+"""How well a label, an id and a help fit at most, unless they are what was typed."""
 _LEAST_OF_HELP: Final = 4
 """Letters from which what a command does is looked through."""
 _KIND_ROOM: Final = 9
@@ -311,10 +313,12 @@ class CommandPalette(Modal[PaletteTarget]):
         found += [(match, self._actions[match.row]) for match in self._action_index.find(query, _MOST_OF_ONE)]
         found += self._fitting_commands(query)
         if self._names is not None:
-            for match in self._names.index.find(query, _MOST_OF_ONE):
-                name = self._names.names[match.row]
+            names, matches = self._names, self._names.index.find(query, _MOST_OF_ONE)
+            means_now = any(names.names[m.row].seq == names.head for m in matches if m.closeness in _BY_INITIALS)
+            for match in matches:
+                name = names.names[match.row]
                 kind = TargetKind.ATOM if len(name.address) == 1 else TargetKind.PATH
-                if name.seq != self._names.head and match.closeness in _BY_INITIALS:
+                if means_now and name.seq != names.head and match.closeness in _BY_INITIALS:
                     # A few letters mean what is there now before what was.
                     match = match._replace(closeness=Closeness.WORDS, age=0)
                 found.append((match, PaletteTarget(kind, name.name, name.seq, name.address, match.row)))
@@ -328,7 +332,9 @@ class CommandPalette(Modal[PaletteTarget]):
                 # A few letters are somewhere in every sentence.
                 continue
             if row not in best:
-                best[row] = Match(Closeness.WORDS, 0, match.length, row) if part == _HELP else match._replace(row=row)
+                # Nobody types the beginning of an id, and words of a sentence are in others too.
+                closest = match.closeness if match.closeness is Closeness.EXACT else _CLOSEST[part]
+                best[row] = match._replace(row=row, closeness=max(match.closeness, closest))
         return [(match, PaletteTarget(TargetKind.COMMAND, ACTIONS[row].id)) for row, match in best.items()]
 
     def enter(self, text: str) -> None:

@@ -59,6 +59,8 @@ class StoreHistory:
     Attributes:
         name: what the store is called.
         path: its file.
+        lost: entries that were taken and could not be stored when their batch ended.
+        trouble: why the last of them could not.
     """
 
     def __init__(self, name: str, path: Path, kept: Kept, tell: Callable[[str], None]) -> None:
@@ -81,6 +83,8 @@ class StoreHistory:
         self._told_missed: tuple[int, dict[str, int]] = (-1, {})
         """The entry that told last that others are missing, and of which."""
         self._seqs: dict[str, int] = {}
+        self.lost = 0
+        self.trouble = ""
         self._recorder = self._opened()
 
     def _opened(self) -> Recorder:
@@ -166,7 +170,10 @@ class StoreHistory:
         try:
             store()
         except UnspoolError as error:
-            self.miss("not kept", self._recorder.skipped - skipped)
+            lost = self._recorder.skipped - skipped
+            self.miss("not kept", lost)
+            self.lost += lost
+            self.trouble = str(error)
             seq, told = self._told_missed
             for why, count in told.items() if seq >= len(self) else ():
                 # The entry that told of them is lost too.

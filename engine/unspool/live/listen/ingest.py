@@ -101,6 +101,7 @@ class BodyLines:
         self._size = 0
         self._recorded = 0
         self._line = 0
+        self._lost_before = store.history.lost
 
     def take(self, data: bytes) -> None:
         """See `Body`."""
@@ -124,8 +125,13 @@ class BodyLines:
         whole = b"".join(self._rest)
         self._forget()
         self._record(whole)
-        self._store.history.flush()
-        return told(200, "", recorded=self._recorded, entries=len(self._store.history))
+        history = self._store.history
+        history.flush()
+        lost = history.lost - self._lost_before
+        if lost:
+            self._recorded = max(0, self._recorded - lost)
+            raise self._refused(507, history.trouble)
+        return told(200, "", recorded=self._recorded, entries=len(history))
 
     def gone(self) -> None:
         """See `Body`."""
