@@ -66,7 +66,7 @@ def test_the_entry_point_is_installed() -> None:
     assert done.stdout.startswith(b"unspool ")
 
 
-def test_interrupting_ends_quietly() -> None:
+def test_interrupting_ends_with_one_line() -> None:
     reading, writing = os.pipe()
     process = subprocess.Popen([*PROGRAM, "log", "-"], stdin=reading, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     os.close(reading)
@@ -76,7 +76,7 @@ def test_interrupting_ends_quietly() -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate()
     os.close(writing)
-    assert (process.returncode, out, err.strip()) == (130, b"", b"")
+    assert (process.returncode, out, err.strip()) == (130, b"", b"unspool: interrupted")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
@@ -102,7 +102,7 @@ def test_interrupting_the_doctor_while_it_reads_ends_at_once() -> None:
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=20)
     os.close(writing)
-    assert (process.returncode, out, err.strip()) == (130, b"", b"")
+    assert (process.returncode, out, err.strip()) == (130, b"", b"unspool: interrupted")
 
 
 def test_a_demo_that_cannot_record_says_why(tmp_path: Path) -> None:

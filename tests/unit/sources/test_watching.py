@@ -55,6 +55,10 @@ def test_a_file_that_appears_changes_is_replaced_and_vanishes_is_told_each_time(
     assert threading.get_ident() not in told.threads
 
 
+_WATCHING = {"unspool-events", "unspool-changes"}
+"""Names of the threads of a watcher."""
+
+
 def test_other_files_and_reading_do_not_wake_anyone(tmp_path: Path) -> None:
     path, told = tmp_path / "state.json", Told()
     path.write_text("1")
@@ -230,21 +234,21 @@ def test_where_one_of_two_folders_cannot_be_watched_nothing_stays_open(tmp_path:
     with FileWatcher([tmp_path], told):
         # What is opened once stays.
         pass
-    before = _open_descriptors()
+    before, threads = _open_descriptors(), set(threading.enumerate())
     with FileWatcher([tmp_path / "there" / "a", tmp_path / "missing" / "b"], told) as watcher:
         assert watcher.trouble == "polling: No such file or directory"
-        assert not [
-            thread for thread in threading.enumerate() if thread.name in ("unspool-events", "unspool-changes")
-        ]
+        assert not {thread.name for thread in set(threading.enumerate()) - threads} & _WATCHING
     assert _open_descriptors() == before
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the emitters of watchdog are used")
 def test_on_linux_watchdog_watches_with_an_emitter_of_ours(tmp_path: Path) -> None:
+    # An app that a test before this one left may still watch.
+    before = set(threading.enumerate())
     with FileWatcher([tmp_path / "state.json"], Told()):
-        kinds = {type(thread) for thread in threading.enumerate()}
+        kinds = {type(thread) for thread in set(threading.enumerate()) - before}
         assert {FolderEmitter, BaseObserver} <= kinds
-    assert FolderEmitter not in {type(thread) for thread in threading.enumerate()}
+    assert FolderEmitter not in {type(thread) for thread in set(threading.enumerate()) - before}
 
 
 @pytest.mark.parametrize("goes", ["deleted", "moved"])
@@ -275,13 +279,14 @@ def test_a_callback_that_raises_once_does_not_end_the_watch(tmp_path: Path) -> N
         if len(calls) == 1:
             raise ValueError("the first one goes wrong")
 
+    before = set(threading.enumerate())
     with FileWatcher([path], told) as watcher:
         path.write_text("1")
         wait_until(lambda: watcher.polls)
         path.write_text("22")
         wait_until(lambda: calls[-1] == "22")
         # What was raised is told at the end of the thread.
-        wait_until(lambda: all(thread.name != "unspool-changes" for thread in threading.enumerate()))
+        wait_until(lambda: all(thread.name != "unspool-changes" for thread in set(threading.enumerate()) - before))
 
 
 def test_where_other_machines_write_files_are_looked_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

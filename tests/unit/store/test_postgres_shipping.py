@@ -420,6 +420,7 @@ def test_a_server_without_disk_is_waited_for(address: str) -> None:
         try:
             for n in range(1, 30):
                 recorder.record({"n": n})
+            wait_until(lambda: recorder.store._shipper.trouble is not None, "noticing")  # type: ignore[attr-defined]
             with pytest.raises(StillInSpool, match="No space left on device"):
                 recorder.flush()
         finally:

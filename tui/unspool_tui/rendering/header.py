@@ -135,9 +135,10 @@ def _costs(cost: Cost) -> tuple[Spans, ...]:
     """Return what the history costs at several lengths, the longest first."""
     sizes, place = cost.sizes, "on disk" if cost.sizes.on_disk else "in records"
     held, times = format_units.size(sizes.held), format_units.smaller(sizes.whole, sizes.held)
+    than = " than whole states   "
     if sizes.on_disk and sizes.ratio < 1:
         # A file of its own size takes more than a few small states; that says nothing of how they are stored.
-        times = f"{format_units.size(sizes.whole)} of states"
+        times, than = f"{format_units.size(sizes.whole)} of states", "   "
     chain: Span = (f"chain {cost.depth} ", "dim")
     if not sizes.held:
         return ((chain,),)
@@ -146,7 +147,7 @@ def _costs(cost: Cost) -> tuple[Spans, ...]:
             (held, "text"),
             (f" {place}   ", "faint"),
             (times, "good" if sizes.ratio >= 1 else "warning"),
-            (" than whole states   ", "faint"),
+            (than, "faint"),
             (str(cost.depth), "text"),
             (f" {'delta' if cost.depth == 1 else 'deltas'} from a full one ", "faint"),
         ),
