@@ -168,9 +168,9 @@ class CommandPalette(Modal[PaletteTarget]):
     def _knows_enough(self) -> bool:
         if self._typed.strip().startswith(_BY_ACTION):
             return self._counted
-        # What is only alike in some letters is hardly meant where something better may still be found.
+        # What only has the letters somewhere inside is hardly meant where something better may still be found.
         return self._known and (
-            not self._seeks or (bool(self._ranking) and self._ranking[0][0].closeness < Closeness.LETTERS)
+            not self._seeks or (bool(self._ranking) and self._ranking[0][0].closeness < Closeness.PART)
         )
 
     def _count_actions(self) -> None:
