@@ -148,6 +148,27 @@ async def test_two_tabs_are_scrubbed_together_and_show_where_they_part(two: tupl
         assert driver.view.head == 4
 
 
+async def test_whoever_only_looks_at_the_other_tab_moves_no_head_and_ends_no_following(
+    two: tuple[Path, Path],
+) -> None:
+    async with drive(tabbed(*two, at=(1, None))) as driver:
+        await opened(driver, 1)
+        await link_by(driver, "t")
+        await driver.press("L")
+        await opened(driver, 1)
+        assert (driver.view.head, driver.view.follow) == (driver.view.tip, True)
+        await driver.press("H")
+        await driver.settle()
+        assert driver.view.head == 1
+        # A move in one is a move in the other, once.
+        await driver.press(".", "L")
+        await driver.settle()
+        assert (driver.view.head, driver.view.follow) == (2, False)
+        await driver.press("H")
+        await driver.settle()
+        assert driver.view.head == 2
+
+
 async def test_one_of_several_tabs_is_chosen_to_link_with(two: tuple[Path, Path], tmp_path: Path) -> None:
     third = record(tmp_path / "c.unspool", A)
     async with drive(tabbed(*two, third, at=(0, 0, 0))) as driver:

@@ -112,6 +112,8 @@ class TabScreens:
         may_tell = settings.remember and not options.permits.visitor
         self._card = card_named(options.card) if may_tell and options.card else None
         self._link: TabLink | None = None
+        self._in_step: dict[Tab, View] = {}
+        """What linked tabs showed when they were last in step."""
         self.chosen_theme: str | None = None
         """The theme chosen since the start, empty when it is that of the settings; None when none was."""
 
@@ -221,7 +223,8 @@ class TabScreens:
         """
         if number == self.tabs.front or not 0 <= number < len(self.tabs):
             return
-        linked = self._counterpart_in(self.tabs.all[number]) if at is None else None
+        left, entered = self.tabs.front_tab, self.tabs.all[number]
+        linked = self._counterpart_in(entered) if at is None else None
         self._leave(self.tabs.front_tab)
         self.tabs.front = number
         main = self._screens.get(self.tabs.front_tab)
@@ -234,6 +237,8 @@ class TabScreens:
         elif linked is not None:
             self.tabs.front_tab.at = linked
         self._bring(self.tabs.front_tab)
+        if at is None and self.link is not None and self.link.other(left) is entered:
+            self._keep_in_step(left, entered)
 
     def open(self, source: NamedSource, program: RecordingProgram | None = None) -> None:
         """Bring a source to the front, as a tab of its own unless it is one already.
@@ -263,6 +268,9 @@ class TabScreens:
     def join(self, link: TabLink | None) -> None:
         """Scrub two tabs together from now on, or none any more; again to show what was found since."""
         before, self._link = self._link, link
+        if link is not before:
+            self._in_step.clear()
+            self._keep_in_step(*(() if link is None else link.tabs))
         self.tabs.linked = () if link is None else link.tabs
         for tab in {*(before.tabs if before else ()), *self.tabs.linked}:
             main = self._screens.get(tab)
@@ -270,12 +278,29 @@ class TabScreens:
                 main.apply(replace(main.view, parting=None if link is None else link.parting_of(tab)))
         self._app.main.repaint()
 
+    def _keep_in_step(self, *tabs: Tab) -> None:
+        """Note where tabs are that are in step with each other: whoever only looks at one of them moves neither."""
+        for tab in tabs:
+            main = self._screens.get(tab)
+            if main is not None:
+                self._in_step[tab] = main.view
+
+    def _has_moved(self, tab: Tab, view: View) -> bool:
+        """Whether somebody moved the head of a linked tab since the two were in step; entries that arrive move it for nobody."""
+        before = self._in_step.get(tab)
+        if before is None:
+            return True
+        return view.head != before.head and not (view.follow and before.follow)
+
     def _counterpart_in(self, tab: Tab) -> int | None:
+        """Return where the head of a tab is to go with that of the tab in front; None where it stays."""
         link, front = self.link, self.tabs.front_tab
         if link is None or link.other(front) is not tab:
             return None
         main = self._screens.get(front)
-        return None if main is None else link.counterpart(front, main.view.head)
+        if main is None or not self._has_moved(front, main.view):
+            return None
+        return link.counterpart(front, main.view.head)
 
     def told_link(self) -> str:
         """Return what the first line says of the link of the tab in front; empty where it has none."""
