@@ -49,6 +49,7 @@ from unspool.store.protocol import Forwards, Sink, Store
 
 if TYPE_CHECKING:
     from unspool.recorder.traveling import OnTravel, Travel
+    from unspool.store.sealing import Sealer
 
 _LONGEST_NOTE: Final = 4096
 """Characters of a note that are kept."""
@@ -193,6 +194,7 @@ class Recorder:
             self._not_opened(error)
         except Exception as error:  # noqa: BLE001 - whatever opening meets must not reach an app that did not ask
             self._not_opened(UnspoolError(f"{shown(target)}: {self._encoding.shown(error)}"))
+        self._held_sealer: Sealer | None = None
         report_forks(self)
         atexit.register(_close_at_end, weakref.ref(self))
 
@@ -301,6 +303,25 @@ class Recorder:
     def _new_turns(self) -> Turns[_Call]:
         return Turns(self._write, self._was_in_line)
 
+    def before_fork(self, seconds: float) -> bool:
+        """Let no thread record or seal until `forked`, if that can be had in time; return whether."""
+        end = time.monotonic() + seconds
+        if not self._turns.hold(seconds):
+            return False
+        sealer = self.store.sealer if isinstance(self.store, FileStore) else None
+        if sealer is not None and not sealer.hold(max(0.0, end - time.monotonic())):
+            self._turns.go_on()
+            return False
+        self._held_sealer = sealer
+        return True
+
+    def forked(self) -> None:
+        """Go on after a fork, in the parent."""
+        sealer, self._held_sealer = self._held_sealer, None
+        if sealer is not None:
+            sealer.go_on()
+        self._turns.go_on()
+
     def after_fork(self) -> None:
         """Begin anew in a forked child: nothing of the parent's is touched."""
         if not self._is_stopped:
@@ -313,6 +334,7 @@ class Recorder:
             self._travel.after_fork()
             self._travel = None
         self._is_stopped = True
+        self._held_sealer = None
         self._turns = self._new_turns()
         self._pace = Pace(*self._bounds_on_pace) if self._pace.is_bounded else self._pace
         self._troubles.skipped = 0

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import weakref
 from collections.abc import Callable
 from pathlib import Path, PurePath
@@ -33,6 +34,12 @@ _left_alone: Final[list[Sink]] = []
 class Inherits(Protocol):
     """What wakes up in a forked child."""
 
+    def before_fork(self, seconds: float) -> bool:
+        """Let no thread use SQLite until `forked`, if that can be had in time; return whether."""
+
+    def forked(self) -> None:
+        """Go on, in the parent."""
+
     def after_fork(self) -> None:
         """Forget what belongs to the parent."""
 
@@ -45,13 +52,31 @@ def report_forks(inheritor: Inherits) -> None:
     _inheritors.add(inheritor)
 
 
+_FORK_PATIENCE_S: Final = 0.25
+"""How long a fork waits for threads that record: a child that takes over a lock of SQLite's in use waits for it for ever."""
+_held: Final[list[Inherits]] = []
+
+
+def _before_fork() -> None:
+    end = time.monotonic() + _FORK_PATIENCE_S
+    for inheritor in list(_inheritors):
+        if inheritor.before_fork(max(0.0, end - time.monotonic())):
+            _held.append(inheritor)
+
+
+def _after_fork_in_parent() -> None:
+    while _held:
+        _held.pop().forked()
+
+
 def _after_fork() -> None:
+    _held.clear()
     for inheritor in list(_inheritors):
         inheritor.after_fork()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork)
 
 
 def leave_alone(store: Sink) -> None:

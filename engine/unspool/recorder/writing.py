@@ -101,6 +101,14 @@ class Turns(Generic[Work]):
         self._serve_line()
         return result
 
+    def hold(self, seconds: float) -> bool:
+        """Give nobody a turn until `go_on`, if the one at hand ends in time; return whether."""
+        return self._lock.acquire(timeout=seconds)
+
+    def go_on(self) -> None:
+        """Give turns again."""
+        self._lock.release()
+
     def alone(self, work: Callable[[], None]) -> None:
         """Do something else under a turn; where this thread has one already, when that ends."""
         with self._lock:

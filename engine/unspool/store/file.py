@@ -38,6 +38,7 @@ from unspool.store.tail import readable_rows
 if TYPE_CHECKING:
     from unspool.store.keeping import Keep
     from unspool.store.recordings import Ending, Recording, read_recordings
+    from unspool.store.sealing import Sealer
     from unspool.store.writer import FileWriter
 
 Block = tuple[int, int]
@@ -464,6 +465,11 @@ class FileStore:
         if self._writer is None:
             raise self._read_only()
         return self._writer
+
+    @property
+    def sealer(self) -> Sealer | None:
+        """What packs entries beside the recording; None where nothing is written."""
+        return None if self._writer is None else self._writer.sealer
 
     def abandon(self) -> None:
         """Let go of the file without touching it: for a forked child, whose parent goes on writing."""

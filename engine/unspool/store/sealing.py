@@ -230,6 +230,7 @@ class Sealer:
         self._connection: FileConnection | None = None
         self._segment: SegmentKeyframe | None = None
         self._tally: AtomTally | None = None
+        self._at_work = threading.Lock()
         self._folded = self._sealed = 0
         self._is_given_up = False
         self.failure: UnspoolError | None = None
@@ -303,8 +304,17 @@ class Sealer:
             request = self._requests.get()
             if request is None:
                 return
-            if self.failure is None and not self._is_given_up:
-                self._attempt(*request)
+            with self._at_work:
+                if self.failure is None and not self._is_given_up:
+                    self._attempt(*request)
+
+    def hold(self, seconds: float) -> bool:
+        """Let the thread seal nothing until `go_on`, if what it is at ends in time; return whether."""
+        return self._at_work.acquire(timeout=seconds)
+
+    def go_on(self) -> None:
+        """Let the thread go on."""
+        self._at_work.release()
 
     def _attempt(self, start: int, stop: int) -> None:
         try:
