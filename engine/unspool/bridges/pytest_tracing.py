@@ -31,7 +31,7 @@ from unspool.live.taking import AgentRecording
 from unspool.model.keys import Step, format_path
 from unspool.query.blame import blame
 from unspool.recorder.recorder import Recorder
-from unspool.recorder.redact import Redaction
+from unspool.recorder.redact import Redaction, pattern_readings
 from unspool.store.memory import MemoryStore
 
 _MOST_MESSAGES: Final = 50_000
@@ -118,7 +118,7 @@ class Trace:
             "watch": [f"{module}:{code.co_qualname}.*"],
             "prefix": [str(item.config.rootpath)],
             "exact": True,
-            "redact": list(secrets),
+            "redact": [list(steps) for secret in secrets for steps in pattern_readings(secret)],
             "ignore_case": True,
         }
         self._session = Session(config, self._link, "")

@@ -17,6 +17,7 @@ from typing import Final, Literal
 
 from unspool.errors import ConfigError
 from unspool.model.values import Value
+from unspool.recorder.redact import pattern_readings
 from unspool.sources.bytestream import spelling
 
 Settle = Literal["statement", "line", "return", "call"]
@@ -76,10 +77,12 @@ class Wanted:
             "settle": self.settle,
             "behind": self.behind,
         }
-        for name in ("watch", "trace", "redact", "notes"):
+        for name in ("watch", "trace", "notes"):
             given = getattr(self, name)
             if given:
                 config[name] = list(given)
+        if self.redact:
+            config["redact"] = [list(steps) for one in self.redact for steps in pattern_readings(one)]
         if self.prefix:
             config["prefix"] = [str(folder), *(str(Path(other).resolve()) for other in self.prefix)]
         if self.when:

@@ -11,15 +11,16 @@ from binascii import b2a_base64
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from fnmatch import translate
-from itertools import islice
+from glob import escape
+from itertools import islice, product
 from typing import Final
 
 import msgspec
 
-from unspool.errors import ConfigError
+from unspool.errors import ConfigError, PathSyntaxError
 from unspool.model.encoding import REFERENCE, encode
 from unspool.model.keys import key_of
-from unspool.model.paths import content_of, parse_path
+from unspool.model.paths import Glob, content_of, parse_path, parse_pattern
 from unspool.model.values import Tagged, Unrepresentable, Value, walk
 from unspool.model.wire import decode
 
@@ -55,19 +56,21 @@ class Redaction:
     """Patterns of what to leave out.
 
     A pattern without a dot names a key, field or attribute at any depth (`password`), also as the first of two items
-    (`("password", "…")`), a column, label or name of a table, and a parameter of a call; one with dots is a path from
-    the state's root, or from `meta` (`user.*.token`). `*`, `?` and `[…]` match within one step. Leading underscores and
+    (`("password", "…")`), a column, label or name of a table, and a parameter of a call; one of several steps is a path
+    from the state's root, or from `meta` (`user.*.token`), also as paths are shown: `users[0].token`, `$.users[*].token`,
+    `["odd key"].token`. `*`, `?` and `[…]` match within one step; what can be read both ways leaves out both. Letter
+    case counts only where it is asked for. Leading underscores and
     the class that Python puts before private names need not be written: `password` names `_password` and `__password`
     too, `__password` only the latter. Values that were left out are taken out of the action, the entry's id and the
     meta of the same call too, and so is what follows a named key in such a text (`password=…`, `authorization: …`).
     """
 
-    def __init__(self, patterns: Iterable[str] = (), *, ignore_case: bool = False, text: Iterable[str] = ()) -> None:
+    def __init__(self, patterns: Iterable[str] = (), *, ignore_case: bool = True, text: Iterable[str] = ()) -> None:
         """Compile patterns.
 
         Args:
             patterns: keys and paths.
-            ignore_case: compare keys without regard to letter case.
+            ignore_case: compare keys without regard to letter case: `password` names `Password` too.
             text: regular expressions; what they match is taken out of every text: values, keys, names of atoms,
                 actions, ids, meta. Names that become the same by that are numbered.
 
@@ -81,14 +84,19 @@ class Redaction:
             if not isinstance(pattern, str) or not pattern:
                 raise ConfigError(f"redact holds {type(pattern).__name__} {pattern!r}; give texts such as 'password'")
         self._fold = ignore_case
-        split = [tuple(pattern.split(".")) for pattern in known]
-        keys = [parts[0] for parts in split if len(parts) == 1]
-        paths = [parts for parts in split if len(parts) > 1]
+        split = [(parts, pattern) for pattern in known for parts in pattern_readings(pattern)]
+        keys = [parts[0] for parts, _ in split if len(parts) == 1]
+        paths = [parts for parts, _ in split if len(parts) > 1]
+        self._given_keys = tuple(pattern for parts, pattern in split if len(parts) == 1)
+        self._given_paths = tuple(pattern for parts, pattern in split if len(parts) > 1)
+        self._given_texts: tuple[str, ...] = ()
+        self._given = known
+        self._matched_so_far: set[str] = set()
         self._keys = tuple(map(self._step_pattern, keys))
         self._paths = tuple(tuple(map(self._step_pattern, parts)) for parts in paths)
         self._key_needles = tuple(self._needle((key,)) for key in keys)
         self._path_needles = tuple(self._needle(parts[1:]) for parts in paths)
-        self._known: dict[str, bool] = {}
+        self._known: dict[str, tuple[str, ...]] = {}
         flags = re.IGNORECASE if ignore_case else 0
         self._assigned = tuple(re.compile(_assignment(key), flags) for key in keys)
         self._labels: dict[str, str] = {}
@@ -99,7 +107,9 @@ class Redaction:
             raise ConfigError(f"redact: {error}; text holds regular expressions") from None
 
     def _step_pattern(self, pattern: str) -> re.Pattern[str]:
-        return re.compile(translate(pattern.lower() if self._fold else pattern))
+        folded = translate(pattern.lower() if self._fold else pattern)
+        # A set of letters as it stands is another one than that of their lower cases: neither may match less.
+        return re.compile(f"{folded}|{translate(pattern)}" if self._fold and "[" in pattern else folded)
 
     def _needle(self, steps: tuple[str, ...]) -> bytes:
         """Return bytes without which nothing can match: a run of letters of a step that no position can match."""
@@ -152,8 +162,11 @@ class Redaction:
         """Return a text without secrets, what follows the name of one, and what the expressions for texts match."""
         # All of them are looked for in the text as it is: what one takes out may be what another is recognised by.
         spans = [span for secret in secrets for span in _places(secret, text)]
-        for assigned in self._assigned:
-            spans += [match.span(match.lastindex or 0) for match in assigned.finditer(text)]
+        for assigned, given in zip(self._assigned, self._given_keys, strict=True):
+            found = [match.span(match.lastindex or 0) for match in assigned.finditer(text)]
+            if found:
+                self._matched_so_far.add(given)
+                spans += found
         return _without(text, [*spans, *self._matched(text)])
 
     def atom_name(self, name: str) -> str:
@@ -365,6 +378,7 @@ class Redaction:
             path = self._paths[number]
             if any(self._matches(path[cursor.depth], text) for text in texts):
                 if len(path) == cursor.depth + 1:
+                    self._matched_so_far.add(self._given_paths[number])
                     return None
                 active.append(number)
         return PatternCursor(cursor.depth + 1, tuple(active))
@@ -374,14 +388,18 @@ class Redaction:
         if known is None:
             if len(self._known) >= _MOST_KEYS:
                 self._known.clear()
-            known = self._known[text] = any(self._matches(key, text) for key in self._keys)
-        return known
+            given = zip(self._keys, self._given_keys, strict=True)
+            known = self._known[text] = tuple(pattern for key, pattern in given if self._matches(key, text))
+        self._matched_so_far.update(known)
+        return bool(known)
 
     def _matches(self, pattern: re.Pattern[str], text: str) -> bool:
-        folded = text.lower() if self._fold else text
-        return pattern.match(folded) is not None or (
-            folded.startswith("_") and any(map(pattern.match, _private_spellings(folded)))
-        )
+        for spelled in (text.lower(), text) if self._fold else (text,):
+            if pattern.match(spelled) is not None:
+                return True
+            if spelled.startswith("_") and any(map(pattern.match, _private_spellings(spelled))):
+                return True
+        return False
 
 
 _PAIRS: Final = (list, tuple)
@@ -405,6 +423,76 @@ _LABELLED: Final = (
     ("parameters", "args", False),
 )
 """Keys of labels, of what they are labels of, and whether that is a list whose items have as many parts as there are labels."""
+
+
+_BRACKETS: Final = re.compile(r"""(\["(?:[^"\\]|\\.)*"\]|\[!?\]?[^\]]*\])""")
+_MOST_BRACKETS: Final = 4
+"""Brackets of one pattern of which each is read both ways by itself."""
+
+
+def pattern_readings(pattern: str) -> tuple[tuple[str, ...], ...]:
+    """Return all that a pattern of what to leave out may mean: the steps of a path each, in which `*`, `?` and `[…]` match.
+
+    Brackets are a step, as in paths that are shown (`rows[0]`, `rows[*]`, `["odd key"]`), or a set of letters within one
+    (`api_[kt]*`). A person who means one of them must not be understood as meaning the other only. A number from the end
+    (`[-1]`) and a key that is neither text nor whole number stand for every part.
+
+    Args:
+        pattern: not empty.
+    """
+    found = [tuple(pattern.split("."))]
+    if pattern.startswith("/"):
+        found += filter(None, (_spelled_steps(pattern),))
+    for text in dict.fromkeys((pattern, pattern.removeprefix("$"))):
+        pieces = _BRACKETS.split(text)
+        brackets = pieces[1::2]
+        ways = [(True, False)] * len(brackets)
+        chosen = (
+            product(*ways)
+            if len(brackets) <= _MOST_BRACKETS
+            else ([True] * len(brackets), [bool(_spelled_steps(piece)) for piece in brackets])
+        )
+        found += [_joined(pieces, steps) for steps in chosen]
+    return tuple(dict.fromkeys(steps or ("*",) for steps in found))
+
+
+def _joined(pieces: list[str], are_steps: Iterable[bool]) -> tuple[str, ...]:
+    """Return the steps of a text that was split at its brackets, each of which is a step or part of one."""
+    steps: list[str] = []
+    goes_on = False
+    choice = iter(are_steps)
+    for number, piece in enumerate(pieces):
+        if number % 2 and next(choice):
+            if steps and not steps[-1]:
+                steps.pop()
+            # `['key']` and `[key]` are no paths of unspool's own, but nobody means anything else by them.
+            steps += _spelled_steps(piece) or (piece[1:-1].strip("'"),)
+            goes_on = False
+            continue
+        first, *rest = [piece] if number % 2 else piece.split(".")
+        if goes_on:
+            steps[-1] += first
+        elif first:
+            steps.append(first)
+        steps += rest
+        goes_on = goes_on or bool(first or rest)
+    return tuple(steps)
+
+
+def _spelled_steps(text: str) -> tuple[str, ...]:
+    """Return the steps of a pattern of paths; none where a text is no such pattern."""
+    try:
+        return tuple(map(_step_glob, parse_pattern(text, globs=True)))
+    except PathSyntaxError:
+        return ()
+
+
+def _step_glob(step: object) -> str:
+    if isinstance(step, Glob):
+        return str(step)
+    if isinstance(step, str):
+        return escape(step)
+    return str(step) if type(step) is int and step >= 0 else "*"
 
 
 def _made(kind: type, facts: Value, parts: list[Value]) -> Value:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from unspool.errors import ConfigError
+from unspool.live.agent.redaction import Redaction
 from unspool.live.launch import Wanted, command_line, default_python, folder_of, name_of
 
 AGENT = Path("/x/agent.py")
@@ -106,6 +107,19 @@ def test_the_agent_is_told_only_what_was_asked_for() -> None:
         "stores": True,
         "when": "n > 1",
         "rate": 0,
-        "redact": ["password"],
+        "redact": [["password"]],
         "notes": ["sql"],
     }
+
+
+@pytest.mark.parametrize("pattern", ["users[*].token", "$.users[0].Token", '["users"][*]["token"]', "/users/*/tok*"])
+def test_the_agent_understands_what_is_to_be_left_out_as_recorders_do(pattern: str) -> None:
+    config = Wanted(watch=("A",), redact=(pattern,)).to_config(Path("/s"), "t", Path("/"))
+    redaction = Redaction(config["redact"], [], ignore_case=True)  # type: ignore[arg-type]
+    cursor = redaction.start()
+    for key in ("users", 0):
+        found = redaction.step(cursor, key, is_key=key == "users")
+        assert found is not None
+        cursor = found
+    assert redaction.step(cursor, "token", is_key=True) is None
+    assert redaction.step(cursor, "name", is_key=True) is not None

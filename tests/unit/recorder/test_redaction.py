@@ -347,12 +347,63 @@ def test_what_a_cycle_leads_to_is_left_out_under_named_paths() -> None:
 @pytest.mark.parametrize(
     "key", ["password", "Password", "PASSWORD", "userPassword", "пароль", "Пароль", "to\u212aen"]
 )
-def test_letter_case_counts_unless_it_is_said_not_to(key: str) -> None:
+def test_letter_case_counts_only_where_it_is_said_to(key: str) -> None:
     patterns = ["*password", "пароль", "token"]
-    strict = state_of({"a": {key: SECRET}}, patterns)[0]
+    strict = state_of({"a": {key: SECRET}}, Redaction(patterns, ignore_case=False))[0]
     assert (strict == {"a": {key: REDACTED}}) == (key in ("password", "пароль"))
-    loose = state_of({"a": {key: SECRET}}, Redaction(patterns, ignore_case=True))[0]
-    assert loose == {"a": {key: REDACTED}}
+    assert state_of({"a": {key: SECRET}}, patterns)[0] == {"a": {key: REDACTED}}
+
+
+NESTED = {"cfg": {"nested": [{"token": SECRET, "n": 0}, {"token": SECRET, "n": 1}], "odd key": {"a.b": SECRET}}}
+
+
+@pytest.mark.parametrize(
+    ("pattern", "left"),
+    [
+        ("cfg.nested[*].token", 0),
+        ("$.cfg.nested[*].token", 0),
+        ("$cfg.nested[].token", 0),
+        ("cfg.nested.[*].token", 0),
+        (".cfg.nested[*].token", 0),
+        ("/cfg/nested/*/token", 0),
+        ('$["cfg"]["nested"][*]["token"]', 0),
+        ("cfg['nested'][*].token", 0),
+        ("cfg.nested[*].to[kx]en", 0),
+        ("c[f]g.nested[*].TOKEN", 0),
+        ("[*].nested[*].token", 0),
+        ("cfg.*.*.token", 0),
+        ("cfg.nested[-1].token", 0),
+        ("cfg[*][0][*]", 1),
+        ("cfg.nested[0].token", 1),
+        ("/cfg/nested/1/token", 1),
+        ("cfg.nested[1]", 1),
+    ],
+)
+def test_a_path_is_understood_however_paths_are_written(pattern: str, left: int) -> None:
+    found = state_of(NESTED, [pattern])[0]
+    assert repr(found["cfg"]["nested"]).count(SECRET) == left
+    assert found["cfg"]["odd key"] == {"a.b": SECRET}
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    ['cfg["odd key"]["a.b"]', '$.cfg["odd key"][*]', '["odd key"]', '["a.b"]', "cfg.odd key", "$['odd key']"],
+)
+def test_a_key_in_quotation_marks_is_one_step(pattern: str) -> None:
+    found = state_of(NESTED, [pattern])[0]
+    assert repr(found).count(SECRET) == 2
+    assert found["cfg"]["nested"] == NESTED["cfg"]["nested"]
+
+
+@pytest.mark.parametrize("key", ["api_key", "api_token", "api_[kt]x"])
+def test_brackets_are_a_set_of_letters_too(key: str) -> None:
+    assert state_of({"a": {key: SECRET, "id": 1}}, ["api_[kt]*"])[0] == {
+        "a": {key: SECRET if "[" in key else REDACTED, "id": 1}
+    }
+    # What can be read both ways leaves out both.
+    both = state_of({"a": {"b0": SECRET, "b": [SECRET, 1]}}, ["a.b[0]"])[0]
+    assert both == {"a": {"b0": REDACTED, "b": [REDACTED, 1]}}
+    assert state_of({"aKey": SECRET, "akey": SECRET}, ["a[!a-z]ey"])[0] == {"aKey": REDACTED, "akey": SECRET}
 
 
 def test_what_was_left_out_is_taken_out_of_action_id_and_meta_too() -> None:
@@ -423,7 +474,7 @@ def test_headers_are_pairs_of_bytes() -> None:
         action=f"GET /\nAuthorization: x\nauthorization: Bearer {SECRET}",
     )
     assert found["headers"] == [(b"authorization", REDACTED), (b"host", b"a")]
-    assert action == f"GET /\nAuthorization: x\nauthorization: {REDACTED}"
+    assert action == f"GET /\nAuthorization: {REDACTED}\nauthorization: {REDACTED}"
 
 
 def test_tables_keep_what_is_not_named() -> None:

@@ -223,7 +223,7 @@ def convert_command(common: Common, out: Path, strategy: str, codec: str, force:
     "patterns",
     multiple=True,
     metavar="PATTERN",
-    help="Leave out the values of this key (password) or path (user.*.token); repeatable.",
+    help="Leave out the values of this key (password) or path (users[*].token); repeatable.",
 )
 @click.option(
     "--redact-text",

@@ -77,7 +77,7 @@ _WANTED: Final = (
     click.option("--when-behind", "behind", type=click.Choice(["wait", "merge"]), default="wait",
                  help="Where recording is slower than the program: it waits, or changes are merged."),
     click.option("--rate", type=click.IntRange(min=0), metavar="N", help="Entries a second that one line may make; 2,000 by default, 0 for any number."),
-    click.option("--redact", multiple=True, metavar="PATTERN", help="Leave these out, such as password or user.*.email; repeatable."),
+    click.option("--redact", multiple=True, metavar="PATTERN", help="Leave these out, such as password or users[*].email; repeatable."),
     click.option("--notes", multiple=True, type=click.Choice(_NOTES), help="Put statements of SQL, HTTP requests or log lines on the timeline; repeatable."),
     click.option("-o", "--out", "file", type=click.Path(path_type=Path, dir_okay=False),
                  help="Record into this file; one that is there is continued. By default NAME.unspool of a name that is free."),

@@ -37,7 +37,7 @@ _SETTERS = frozenset(("__setattr__", "__delattr__", "__setitem__", "__delitem__"
 DEFAULTS: dict[str, Any] = {
     "watch": [], "settle": "statement", "trace": [], "when": "", "prefix": [], "exact": False, "stores": False,
     "behind": "merge", "rate": 2000, "sweep": 200, "nodes": 50_000, "items": 5_000, "depth": 40, "text": 20_000,
-    "walk": 50, "redact": [], "redact_text": [], "ignore_case": False, "notes": [], "discover": 3, "token": "",
+    "walk": 50, "redact": [], "redact_text": [], "ignore_case": True, "notes": [], "discover": 3, "token": "",
 }  # fmt: skip
 
 

@@ -19,16 +19,16 @@ _MANGLED = re.compile(r"_+[^\W_]\w*?__(\w+)\Z")
 class Redaction:
     """Patterns of what to leave out: keys at any depth (`password`), paths (`user.*.token`), and texts."""
 
-    def __init__(self, patterns: list[str], texts: list[str], *, ignore_case: bool) -> None:
+    def __init__(self, patterns: list[str | list[str]], texts: list[str], *, ignore_case: bool) -> None:
         """Compile patterns.
 
         Args:
-            patterns: of keys, and of paths where they hold a dot.
+            patterns: of keys and of paths: each the list of its steps, or a text with dots between them.
             texts: regular expressions of what is taken out of every text.
             ignore_case: compare keys without regard to letter case.
         """
         flags = re.IGNORECASE if ignore_case else 0
-        split = [pattern.split(".") for pattern in patterns if pattern]
+        split = [pattern.split(".") if isinstance(pattern, str) else pattern for pattern in patterns if pattern]
         self._keys = [re.compile(fnmatch.translate(parts[0]), flags) for parts in split if len(parts) == 1]
         self._paths = [
             [re.compile(fnmatch.translate(part), flags) for part in parts] for parts in split if len(parts) > 1
