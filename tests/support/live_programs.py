@@ -86,6 +86,10 @@ class Root:
         self.value = None
         self.raw = bytearray(b"ab")
         self.loop = self
+    def __iadd__(self, other):
+        self.value = other
+        self.nums.append(other)
+        return self
 
 def rename(target, name):
     target.val = name
@@ -163,6 +167,8 @@ for ROOT.nums[0] in (7, 8): pass
 with ROOT.box as ROOT.value: pass
 ROOT.box += {n}
 box = ROOT.box; box += {n}; box.val = {m}
+ROOT += {n}
+step = ROOT; step += {n}; step.value = {m}
 ROOT.box[0] = {n}
 del ROOT.box[0]
 ROOT.box({n})
@@ -325,9 +331,11 @@ def program(seed: int, length: int = 25) -> str:
         statement = chance.choice(STATEMENTS).format(n=chance.randrange(1, 9), m=chance.randrange(1, 9))
         form = chance.randrange(6)
         if form == 0 and ";" not in statement and "\n" not in statement:
-            lines.append(f"def step{number}():\n    {statement}\nstep{number}()")
+            lines.append(f"def step{number}():\n    global ROOT\n    {statement}\nstep{number}()")
         elif form == 1:
-            lines.append(f"class Step{number}:\n    def run(self):\n        {statement}\nStep{number}().run()")
+            lines.append(
+                f"class Step{number}:\n    def run(self):\n        global ROOT\n        {statement}\nStep{number}().run()"
+            )
         elif form == 2 and not statement.startswith(("for", "with")):
             lines.append(f"for turn in range(2):\n    {statement}")
         elif form == 3:

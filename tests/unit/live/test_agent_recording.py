@@ -353,3 +353,35 @@ def test_after_a_fault_the_whole_state_is_told_anew(monkeypatch: pytest.MonkeyPa
             session.resync()
             session.resync()
     assert len(mirror.nodes) == 2
+
+
+IN_PLACE = """\
+A = [0]
+B = {1}
+A += [1]
+B |= {2}
+def run():
+    global A, B
+    A += [2]
+    B -= {1}
+    kept = [0]
+    kept += [1]
+    kept.append(2)
+    return A
+run()
+print(A, B)
+"""
+
+
+@pytest.mark.parametrize("watch", [["A"], ["A", "B"], ["A", "B", "run.kept"]])
+@pytest.mark.parametrize("version", each_python())
+def test_an_augmented_assignment_to_a_watched_name_is_an_entry_of_its_line(
+    tmp_path: Path, version: str, watch: list[str]
+) -> None:
+    seen = record(tmp_path, IN_PLACE, version, watch=watch, stores=True)
+    lines = {"A": [1, 3, 7], "B": [2, 4, 8], "run.kept": [9, 10, 11]}
+    changes = [(entry["line"], entry["state"]) for entry in seen.entries]
+    stores = [line for line, _ in changes if line < 12]
+    assert stores == sorted(line for name in watch for line in lines[name])
+    assert dict(changes)[7]["A"] == [0, 1, 2]
+    assert not any(entry.get("unseen") or entry.get("doubt") for entry in seen.entries)

@@ -147,8 +147,9 @@ class Session(Turns):
 
     def touched(self, site: Site, sites: CodeSites, frame: FrameType) -> bool:
         """Look at what a store changed; return whether it was anything watched."""
-        if site.root:
-            return self._root_stored(site, sites, frame)
+        is_root = bool(site.root) and self._root_stored(site, sites, frame)
+        if site.root and site.value is None:
+            return is_root
         found: list[Node] = []
         below = False
         is_lost = site.is_lost
@@ -190,7 +191,7 @@ class Session(Turns):
                 return True
         if found:
             self.changed(site.place, frame, found, below=below, key=key if len(found) == 1 else LOST)
-        return bool(found) or is_counted
+        return bool(found) or is_counted or is_root
 
     def _looked_for_lost(self, place: Place, frame: FrameType) -> bool:
         """Look for what a store changed that cannot be followed, if there is time; return whether it changed anything."""

@@ -300,6 +300,9 @@ def _fill(
             site.key = compiled(expression.slice, site.code)
         return True
     held = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+    if is_augmented:
+        # Where two instructions are one, the first of them stores the result.
+        site.value = compiled(ast.Name(str(held[0])), site.code)
     for name in held:
         if kind in _NAMES and name in names:
             site.root = str(name)
@@ -307,10 +310,7 @@ def _fill(
         if (name in local_names or "*" in local_names) and kind not in _NAMES:
             site.root = str(name)
             return True
-    if is_augmented:
-        site.value = compiled(ast.Name(str(held[-1])), site.code)
-        return True
-    return False
+    return is_augmented
 
 
 def _list_call(
