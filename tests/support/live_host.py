@@ -229,6 +229,11 @@ class Host:
             self._rest += data
         raise AssertionError(f"nothing for {seconds} s: {self.seen.messages[-3:]}")
 
+    def hang_up(self) -> None:
+        """Close the connection, as a host does that was killed."""
+        assert self._link is not None
+        self._link.close()
+
     def ask(self, kind: str, **more: Any) -> dict[str, Any]:
         """Ask the agent something, and return its answer."""
         if self._link is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from unspool.control.channel import (
+    NOT_PUT_BACK,
     Answer,
     Back,
     ControlUnavailable,
@@ -20,6 +21,7 @@ from unspool.control.client import ControlClient, ServedRecording, served_at, se
 from unspool.control.server import ControlServer, Request
 
 __all__ = [
+    "NOT_PUT_BACK",
     "Answer",
     "Back",
     "ControlClient",

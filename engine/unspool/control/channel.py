@@ -36,6 +36,8 @@ LONGEST_REPLY: Final = 256 << 10
 MOST_TEXTS: Final = 200
 LONGEST_TEXT: Final = 200
 MOST_INSTANCES: Final = 64
+NOT_PUT_BACK: Final = "the program was not put back since it was started or last went back; `unspool jump FILE ENTRY` has it go on from an entry"
+"""Why there is nowhere to go back to."""
 
 Can = Literal["jump", "look", "skip", "pause", "resume", "dispatch"]
 """What a program can be asked for; `back` belongs to `jump` and `look`."""
@@ -274,6 +276,7 @@ def make_runtime_folder(folder: Path) -> None:
 
 
 __all__ = [
+    "NOT_PUT_BACK",
     "Answer",
     "Back",
     "Can",

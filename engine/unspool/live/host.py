@@ -16,7 +16,18 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from unspool.control import Back, ControlServer, ControlUnavailable, Instance, Jump, Look, Pause, Request, Resume
+from unspool.control import (
+    NOT_PUT_BACK,
+    Back,
+    ControlServer,
+    ControlUnavailable,
+    Instance,
+    Jump,
+    Look,
+    Pause,
+    Request,
+    Resume,
+)
 from unspool.errors import UnspoolError
 from unspool.live.cells import NotOfTheAgent, state_cell
 from unspool.live.link import AgentLink, AgentSocket
@@ -193,9 +204,12 @@ class Host:
         self._is_leaving.set()
         if self._link is not None:
             try:
-                self._link.ask({"m": "detach"}, _ENDING_S)
+                said = self._link.ask({"m": "detach"}, _ENDING_S)
             except UnspoolError:
                 self._link.close()
+            else:
+                if isinstance(said.get("look"), str):
+                    self._say(said["look"][:_MOST_SAID], "info" if said.get("is_back") else "warning")
         self.door.close()
         if self._thread.is_alive() and not self.wait(_ENDING_S) and self._link is not None:
             self._link.close()
@@ -401,7 +415,7 @@ class AgentTravel:
         self._file = file
         self._pid = program.pid
         self._home: int | None = None
-        """The entry that the program was at before it was put back to be looked at."""
+        """The entry that the program was at before it was last put back; None where `Back` has been there, or nobody put it back."""
         self._has_landed = threading.Event()
         """The entry of the last jump is recorded."""
         abilities = [*program.can, "look"] if "jump" in program.can else [*program.can]
@@ -440,7 +454,6 @@ class AgentTravel:
             self._recorder.flush()
             self._has_landed.set()
         if self._instance.at is not None and message.get("action") != _JUMP:
-            self._home = None
             self._become(at=None, looking=False)
 
     def _become(
@@ -475,24 +488,19 @@ class AgentTravel:
     def _do(self, request: Request) -> None:
         match request.message:
             case Jump(seq=seq):
-                self._home = None
                 self._put_back(request, seq, looking=False)
             case Look(seq=seq):
-                home = self._home
-                if home is None:
-                    home = len(self._recorder.store) - 1
                 self._put_back(request, seq, looking=True)
-                self._home = home
             case Back():
                 if self._home is None:
-                    request.refuse("the program runs its newest state already")
+                    request.refuse(NOT_PUT_BACK)
                 else:
-                    home, self._home = self._home, None
-                    self._put_back(request, home, looking=False)
+                    self._put_back(request, self._home, looking=False)
+                    self._home = None
                     self._become(at=None, looking=False)
             case Pause() | Resume() as message:
                 pauses = isinstance(message, Pause)
-                self._answered(request, {"m": "pause" if pauses else "resume"}, None)
+                _answer(request, self._asked(request, {"m": "pause" if pauses else "resume"}), None)
                 self._become(at=self._instance.at, looking=self._instance.looking, paused=pauses)
 
     def _put_back(self, request: Request, seq: int, *, looking: bool) -> None:
@@ -500,20 +508,44 @@ class AgentTravel:
         with open_history(os.fspath(self._file), follow=False) as history:
             number = history.resolve(seq)
             state = history.state(number)
+            newest = len(history) - 1
+        kept = self._home if self._instance.looking else None
         self._has_landed.clear()
         self._become(at=number, looking=looking)
-        message = {"m": "jump", "seq": number, "state": state_cell(state), "within": _JUMP_WITHIN_S}
+        message = {"m": "jump", "seq": number, "state": state_cell(state), "within": _JUMP_WITHIN_S, "look": looking}
         try:
-            self._answered(request, message, number)
+            said = self._asked(request, message)
         except UnspoolError:
             self._become(at=None, looking=False)
             raise
+        # Whoever is answered finds the entry in the recording.
+        self._has_landed.wait(_JUMP_WITHIN_S)
+        self._leave_from(newest, kept, looking=looking)
+        _answer(request, said, number)
+
+    def _leave_from(self, newest: int, kept: int | None, *, looking: bool) -> None:
+        """Take note of the entry that the program was at before it was put back, and tell the agent its state for the end of a look.
+
+        Args:
+            newest: the last entry before the program was asked; what it did until it was put back comes after that one.
+            kept: the entry to go back to, where it only showed another one before.
+            looking: it is only to show an entry.
+        """
+        with open_history(os.fspath(self._file), follow=False) as history:
+            if kept is None:
+                jumps = (seq for seq in range(len(history) - 1, newest, -1) if history[seq].action == _JUMP)
+                kept = next(jumps, newest + 1) - 1
+            self._home = kept
+            if looking:
+                self._host.ask_agent(
+                    {"m": "home", "seq": kept, "state": state_cell(history.state(kept))}, _ENDING_S, lambda: None
+                )
 
     def _place(self) -> str:
         return waits_in(self._pid) or "the program's own code"
 
-    def _answered(self, request: Request, message: Mapping[str, Value], seq: int | None) -> None:
-        """Ask the agent, and answer the request with what it says.
+    def _asked(self, request: Request, message: Mapping[str, Value]) -> Mapping[str, Value]:
+        """Ask the agent, and return what it says.
 
         Raises:
             UnspoolError: it refuses, or is gone.
@@ -523,16 +555,18 @@ class AgentTravel:
         )
         if not said.get("ok"):
             raise UnspoolError(str(said.get("why") or "the program refused")[:_MOST_SAID])
-        if seq is not None:
-            # Whoever is answered finds the entry in the recording.
-            self._has_landed.wait(_JUMP_WITHIN_S)
-        request.answer(
-            seq=seq,
-            changed=_places(said.get("changed")),
-            kept=_places(said.get("kept")),
-            rebuilt=_places(said.get("rebuilt")),
-            refused=_places(said.get("refused")),
-        )
+        return said
+
+
+def _answer(request: Request, said: Mapping[str, Value], seq: int | None) -> None:
+    """Answer a request with what the agent says."""
+    request.answer(
+        seq=seq,
+        changed=_places(said.get("changed")),
+        kept=_places(said.get("kept")),
+        rebuilt=_places(said.get("rebuilt")),
+        refused=_places(said.get("refused")),
+    )
 
 
 def _places(given: Value) -> list[str]:

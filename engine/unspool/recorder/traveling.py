@@ -17,7 +17,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from unspool.control.channel import Back, Instance, Jump, Look, Pause, Resume
+from unspool.control.channel import NOT_PUT_BACK, Back, Instance, Jump, Look, Pause, Resume
 from unspool.control.server import ControlServer, Request
 from unspool.errors import UnspoolError
 from unspool.model.encoding import REFERENCE
@@ -30,7 +30,6 @@ OnTravel = Callable[[dict[str, Value], int], object]
 
 _ID: Final = "main"
 _CAN: Final = ("jump", "look", "pause", "resume")
-_NEWEST: Final = "the program runs its newest state; there is nothing to go back from"
 
 
 class Travels(Protocol):
@@ -124,8 +123,6 @@ class Travel:
         """Take note of a new entry: the app has left the one that it was put back to."""
         if self._instance.at is None:
             return
-        if not self._instance.looking:
-            self._came_from = None
         self._inform(at=None)
 
     def _inform(self, **facts: object) -> None:
@@ -193,9 +190,10 @@ class Travel:
         elif isinstance(message, Back) and self._came_from is not None:
             seq = self._came_from
         else:
-            request.refuse(_NEWEST)
+            request.refuse(NOT_PUT_BACK)
             return
-        if self._instance.at in (None, recorder.newest):
+        was_at, was_looking = self._instance.at, self._instance.looking
+        if was_at in (None, recorder.newest):
             recorder.settle_before_travel()
         before, forms = recorder.state_for_travel(seq)
         origin = recorder.followed
@@ -208,7 +206,8 @@ class Travel:
         recorder.follow(seq)
         if isinstance(message, Back):
             self._came_from = None
-        elif self._came_from is None:
+        elif self._came_from is None or (was_at is None and not was_looking):
+            # It went on from where it was last put back.
             self._came_from = origin
         # Whoever shows the newest entry can be shown another one, unlike whoever left its line.
         looks = isinstance(message, Look)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.live_host import Host, Recorded, monitored, pythons
+from support.waiting import wait_until
 
 SERVICE = """\
 import sys, threading
@@ -272,3 +273,39 @@ def test_values_that_are_equal_and_not_the_same_are_put_back(service: Service) -
         answer = service.host.ask("jump", seq=1, state=cells)
         assert answer["ok"], answer
         assert service.say("repr(SHOP.alike)") == repr(eval(before))
+
+
+@pytest.mark.parametrize("ending", ["detach", "killed"])
+def test_a_look_ends_with_the_recording(service: Service, ending: str) -> None:
+    cells = service.cells()
+    service.say("change()")
+    newest = service.cells()
+    assert service.host.ask("jump", seq=1, state=cells, look=True)["ok"]
+    assert service.host.ask("home", seq=2, state=newest)["ok"]
+    assert service.say("len(SHOP.items)") == "1"
+    if ending == "detach":
+        answer = service.host.ask("detach")
+        assert answer["look"] == "the program, which showed entry 1, goes on from entry 2, where it was before"
+    else:
+        service.host.hang_up()
+    wait_until(lambda: service.say("len(SHOP.items)") == "2", "that it is back")
+
+
+def test_a_program_that_went_on_from_a_look_is_left_there_with_a_word(service: Service) -> None:
+    cells = service.cells()
+    service.say("change()")
+    newest = service.cells()
+    assert service.host.ask("jump", seq=1, state=cells, look=True)["ok"]
+    assert service.host.ask("home", seq=2, state=newest)["ok"]
+    service.say("SHOP.items.clear()")
+    answer = service.host.ask("detach")
+    assert answer["look"] == "the program stays at entry 1, which it was to show only: it has changed something since"
+    assert service.say("len(SHOP.items)") == "0"
+
+
+def test_a_jump_is_not_taken_back(service: Service) -> None:
+    cells = service.cells()
+    service.say("change()")
+    assert service.host.ask("jump", seq=1, state=cells)["ok"]
+    assert "look" not in service.host.ask("detach")
+    assert service.say("len(SHOP.items)") == "1"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from support.fake_agent import SITE, START, FakeAgent, step
+from support.waiting import wait_until
 from unspool import Recorder, open_history
 from unspool.control import ControlClient, TravelRefused
 from unspool.live.host import Host, ProgramListener, WatchableObject
@@ -160,11 +162,14 @@ def test_jump_look_back_pause_and_resume_reach_the_agent(host: Host, tmp_path: P
         def hear_and_answer(**more: Any) -> None:
             question = agent.hear()
             asked.append(question)
+            while question["m"] == "jump" and question["look"]:
+                agent.say(step(question["state"][2][0], action="jump", parent=question["seq"]))
+                agent.say({"m": "done", "id": question["id"], "ok": True, **more})
+                question = agent.hear()
+                asked.append(question)
             if question["m"] == "jump":
                 agent.say(step(question["state"][2][0], action="jump", parent=question["seq"]))
             agent.say({"m": "done", "id": question["id"], "ok": True, **more})
-
-        import threading
 
         def with_agent(call: Any, **more: Any) -> Any:
             thread = threading.Thread(target=hear_and_answer, kwargs=more)
@@ -180,7 +185,8 @@ def test_jump_look_back_pause_and_resume_reach_the_agent(host: Host, tmp_path: P
         assert with_agent(client.back).seq == 3
         with_agent(client.pause)
         with_agent(client.resume)
-        assert [question["m"] for question in asked] == ["jump", "jump", "jump", "pause", "resume"]
+        assert [question["m"] for question in asked] == ["jump", "jump", "home", "jump", "pause", "resume"]
+        assert (asked[2]["seq"], asked[2]["state"]) == (3, ["state", ["total"], [1]])
         with pytest.raises(TravelRefused, match="99"):
             client.jump(99)
     agent.close()
@@ -191,6 +197,40 @@ def test_jump_look_back_pause_and_resume_reach_the_agent(host: Host, tmp_path: P
         assert history[3].parent_seq == 1
 
 
+def test_back_goes_to_where_the_last_jump_left_though_the_program_went_on(host: Host, tmp_path: Path) -> None:
+    agent = FakeAgent(host.door.place)
+    agent.hello(host.door)
+    agent.say(START, SITE, step(1), step(2))
+    assert host.wait_for_agent(20)
+
+    def work() -> None:
+        for goes_on in (7, None):
+            question = agent.hear()
+            # What it did until it was put back is where it left from.
+            agent.say(
+                step(3) if goes_on else step(8), step(question["state"][2][0], action="jump", parent=question["seq"])
+            )
+            agent.say({"m": "done", "id": question["id"], "ok": True})
+            if goes_on:
+                agent.say(step(goes_on))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    with ControlClient(tmp_path / "a.unspool") as client:
+        client.jump(1)
+        wait_until(lambda: host.entries == 6, "that it goes on")
+        assert client.back().seq == 3
+        with pytest.raises(TravelRefused, match="was not put back since"):
+            client.back()
+    thread.join()
+    agent.close()
+    assert host.wait(20)
+    host.close()
+    with open_history(tmp_path / "a.unspool") as history:
+        assert [history.state(seq)["total"] for seq in range(len(history))] == [0, 1, 2, 3, 1, 7, 8, 3]
+        assert history[7].parent_seq == 3
+
+
 def test_detach_asks_the_agent_to_leave(host: Host, heard: Heard) -> None:
     agent = FakeAgent(host.door.place)
     agent.hello(host.door)
@@ -199,6 +239,16 @@ def test_detach_asks_the_agent_to_leave(host: Host, heard: Heard) -> None:
     agent.answer_all()
     host.detach()
     assert heard.why == "detach"
+
+
+def test_what_became_of_a_look_is_said_at_the_end(host: Host, heard: Heard) -> None:
+    agent = FakeAgent(host.door.place)
+    agent.hello(host.door)
+    agent.say(START)
+    assert host.wait_for_agent(20)
+    agent.answer_all(look="the program stays at entry 1", is_back=False)
+    host.detach()
+    assert ("warning", "the program stays at entry 1") in heard.lines
 
 
 def test_what_changes_most_is_told_where_nothing_is_watched(host: Host, heard: Heard) -> None:

@@ -47,8 +47,6 @@ class Model:
         self.passed.append(0 if is_note else self.waiting)
         self.waiting = self.waiting if is_note else 0
         self.followed = len(self.states) - 1
-        if self.is_elsewhere and not self.is_looking:
-            self.came_from = None
         self.is_elsewhere = False
 
     def record(self) -> None:
@@ -74,6 +72,7 @@ class Model:
         self.put(self.states[self.followed] if self.followed >= 0 else {}, is_note=True)
 
     def go(self, seq: int, *, look: bool) -> bool:
+        went_on = not self.is_elsewhere and not self.is_looking
         if not self.is_elsewhere and self.pending and not self.is_paused:
             self.put({**self.states[self.followed], **self.pending})
             self.pending = {}
@@ -82,7 +81,7 @@ class Model:
         self.pending = {}
         origin, self.followed = self.followed, seq
         self.app = dict(self.states[seq])
-        if self.came_from is None:
+        if self.came_from is None or went_on:
             self.came_from = origin
         self.is_elsewhere, self.is_looking = seq != len(self.states) - 1, look
         return True

@@ -38,8 +38,16 @@ def _asking() -> Options:
 @command("jump", context_settings={"ignore_unknown_options": True})
 @click.argument("file", type=click.Path(path_type=Path), metavar="FILE")
 @click.argument("entry", metavar="[ENTRY]", shell_complete=complete_entry, required=False)
-@click.option("--look", is_flag=True, help="Only show the entry, until `jump --back`.")
-@click.option("--back", is_flag=True, help="Go on from where the program was before it was put back.")
+@click.option(
+    "--look",
+    is_flag=True,
+    help="Only show the entry, until `jump --back`; `run` and `attach` take it back when they end.",
+)
+@click.option(
+    "--back",
+    is_flag=True,
+    help="Go on from where the program was before it was last put back, also when it has gone on since.",
+)
 @_asking()
 def jump_command(
     file: Path,

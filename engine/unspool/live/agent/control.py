@@ -28,6 +28,23 @@ _IDLE_TURNS = 5
 """Turns of the timer in which nothing happened, after which it turns less often."""
 
 
+class ShownEntry:
+    """An entry that the program only shows.
+
+    Attributes:
+        seq: the entry.
+        count: entries of this recording until then.
+        home: the entry that the program was at before; None until the host has told.
+        state: the state there.
+    """
+
+    def __init__(self, seq: Any, count: int) -> None:
+        self.seq = seq
+        self.count = count
+        self.home: Any = None
+        self.state: Any = None
+
+
 class Control:
     """The thread that reads what the host says, and looks for what nobody saw.
 
@@ -57,6 +74,7 @@ class Control:
         self._task = 0
         self.discovery: Discovery | None = None
         self._has_jumped = False
+        self._look: ShownEntry | None = None
         self._reading, self._writing = os.pipe()
 
     def start(self) -> None:
@@ -136,6 +154,7 @@ class Control:
         if session.is_over:
             return False
         if not link.is_open:
+            self._end_look(None)
             self._detach()
             return False
         if not session.enter(is_planned=True):
@@ -166,8 +185,15 @@ class Control:
         kind, number = message.get("m"), message.get("id")
         answer: dict[str, Any] = {"m": "done", "id": number, "ok": True}
         if kind == "detach":
-            session.link.send(answer)
+            answer |= self._end_look(number)
+            if not self._has_jumped:
+                session.link.send(answer)
             self._detach()
+            return
+        if kind == "home":
+            if self._look is not None:
+                self._look.home, self._look.state = message.get("seq"), message.get("state")
+            session.link.send(answer)
             return
         if kind == "jump":
             answer |= self._jump(message)
@@ -216,6 +242,31 @@ class Control:
             "why": f"the program was inside {at} for {seconds:g} s: jump while it waits, or allow longer",
         }
 
+    def _end_look(self, number: Any) -> dict[str, Any]:
+        """Take a look back before the recording ends, unless the program went on from what it shows.
+
+        Args:
+            number: of the question that is answered; None where nobody asks.
+
+        Returns:
+            What became of it, for people; {} where the program shows no past entry. A look that was taken back is answered already.
+        """
+        look, self._look = self._look, None
+        if look is None:
+            return {}
+        if look.home is None:
+            return {
+                "look": f"the program stays at entry {look.seq}, which it was to show only: where it was before is not known"
+            }
+        told = f"the program, which showed entry {look.seq}, goes on from entry {look.home}, where it was before"
+        message = {
+            "id": number, "seq": look.home, "state": look.state, "unless_beyond": look.count, "is_back": True, "look": told,
+        }  # fmt: skip
+        answer = self._jump(message)
+        if self._has_jumped:
+            return {}
+        return {"look": f"the program stays at entry {look.seq}, which it was to show only: {answer.get('why')}"}
+
     def _try_jump(self, message: dict[str, Any]) -> tuple[Place | None, dict[str, Any] | None]:
         session = self._session
         # Whoever runs on while it is looked at would be found in the middle of something each time.
@@ -242,6 +293,9 @@ class Control:
         try:
             began, turns = time.perf_counter(), session.turns
             session.look_at_all(session.where.place_of(self._main_frame()), None)
+            count = message.get("unless_beyond")
+            if type(count) is int and session.has_gone_on(count):
+                return None, {"ok": False, "why": "it has changed something since"}
             plan = WriteBack(session, force=message.get("force") is True)
             plan.plan(message.get("state"))
             # The program may have gone on while that was planned.
@@ -257,9 +311,12 @@ class Control:
         self._has_jumped = True
         took = round((time.perf_counter() - began) * 1000, 3)
         answer = {"ms": took, **plan.report.message()}
+        if message.get("is_back"):
+            answer |= {"is_back": True, "look": message["look"]}
         session.link.send({"m": "done", "id": message.get("id"), "ok": True, **answer})
         # Before anything else runs: an entry between would hold what was put back in one place and what was there in another.
         session.emit_jump()
+        self._look = ShownEntry(seq, session.statistics["entries"]) if message.get("look") is True else None
         return None, answer
 
     def _busy_place(self) -> Place | None:

@@ -569,6 +569,10 @@ class Session(Turns):
         """Have the next entry follow one that the program was put back to."""
         self._parent = seq
 
+    def has_gone_on(self, count: int) -> bool:
+        """Whether anything changed since this recording had so many entries, though it waits to become one."""
+        return self.statistics["entries"] != count or bool(self._held or self._pending or self._dirty)
+
     def emit_jump(self) -> None:
         """Make the entry of a jump, whether anything changed or not."""
         self.rebind(None, None)
