@@ -273,7 +273,8 @@ class _Question:
         self.said: Message | None = None
 
     def answer(self, said: Message | None) -> None:
-        self.said = said
+        # The end of the connection takes no answer away that nobody has read yet.
+        self.said = self.said if said is None else said
         self.is_answered.set()
 
 
