@@ -471,7 +471,7 @@ def _in_a_line(entry: Entry) -> str:
         if number
     )
     time = iso_time(entry.timestamp_ns)[:-4].replace("T", " ")
-    return f"{entry.seq} {time}{changed}{happened(entry.action, caller_of(entry.meta))}"
+    return f"{entry.seq} {time}{changed}{happened(entry.action, caller_of(entry.meta), entry.doubt)}"
 
 
 def _state_before(history: History, seq: int) -> dict[str, Value]:

@@ -9,13 +9,11 @@ from typing import Final
 
 from unspool.live.cells import Cell, NotOfTheAgent
 from unspool.live.mirror import Mirror
-from unspool.model.entries import CALLER, PASSED_OVER, SourceLine
+from unspool.model.entries import CALLER, LIVE, PASSED_OVER, SourceLine
 from unspool.model.values import MISSING, Missing, Value
 from unspool.recorder import Recorder
 from unspool.recorder.calling import Form, LastSurroundings
 
-LIVE: Final = "live"
-"""The key of meta under which stands what an entry of an agent is not: exact, whole, or of the line that it names."""
 EXCEPTION: Final = "exception"
 TRACE: Final = "trace"
 _MOST_SITES: Final = 200_000
@@ -230,4 +228,4 @@ def _surroundings(form: Form) -> dict[str, Value]:
 Report = Callable[[str, str], None]
 """Is told a line for people, and how much it matters: `info`, `warning` or `error`."""
 
-__all__ = ["EXCEPTION", "LIVE", "TRACE", "AgentRecording", "Report"]
+__all__ = ["EXCEPTION", "TRACE", "AgentRecording", "Report"]

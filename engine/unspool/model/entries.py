@@ -116,6 +116,11 @@ class Entry:
     parent_seq: int | None = None
     part: tuple[str, ...] | None = None
 
+    @property
+    def doubt(self) -> str:
+        """Why other code than what the entry names may have made some of its changes; see `doubt_in`."""
+        return doubt_in(self.meta)
+
 
 def iso_time(timestamp_ns: int) -> str:
     """Spell nanoseconds since the epoch as ISO 8601 in UTC with microseconds and Z."""
@@ -147,6 +152,34 @@ def passed_over_in(meta: Mapping[str, Value]) -> int:
     return count if type(count) is int and count > 0 else 0
 
 
+LIVE: Final = "live"
+"""The key of meta under which the recording of a running program keeps what it has to say of an entry."""
+_UNSEEN: Final = "it was found changed: code that ran before changed it unseen"
+_MAYBE: Final = "code that ran before may have changed it unseen"
+
+
+def _line_doubt(meta: Mapping[str, Value]) -> str:
+    """Return why the line that an entry names may not be the one that made its changes; empty where it is."""
+    said = meta.get(LIVE)
+    if not isinstance(said, Mapping):
+        return ""
+    return _UNSEEN if said.get("unseen") is True else _MAYBE if said.get("doubt") is True else ""
+
+
+def doubt_in(meta: Mapping[str, Value]) -> str:
+    """Return why other code than what an entry names may have made some of its changes, for people.
+
+    Args:
+        meta: the entry's facts.
+
+    Returns:
+        The reasons; empty where the entry is beyond doubt.
+    """
+    count = passed_over_in(meta)
+    passed = f"{count} {'call' if count == 1 else 'calls'} passed over before it" if count else ""
+    return "; ".join(filter(None, (_line_doubt(meta), passed)))
+
+
 class SourceLine(Struct, frozen=True):
     """A line of source.
 
@@ -154,14 +187,17 @@ class SourceLine(Struct, frozen=True):
         file: the file, as the program named it.
         line: counted from 1.
         function: its qualified name; may be empty.
+        doubt: why it may not be the line that made the changes of the entry that names it; empty where it is.
     """
 
     file: str
     line: int
     function: str = ""
+    doubt: str = ""
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}" + (f" in {self.function}" if self.function else "")
+        function = f" in {self.function}" if self.function else ""
+        return f"{self.file}:{self.line}{function}{' (line in doubt)' if self.doubt else ''}"
 
     def to_meta(self) -> dict[str, Value]:
         """Return what is kept under `CALLER`."""
@@ -176,4 +212,4 @@ def caller_of(meta: Mapping[str, Value]) -> SourceLine | None:
     file, line, function = kept.get("file"), kept.get("line"), kept.get("function", "")
     if not isinstance(file, str) or not isinstance(line, int) or not isinstance(function, str):
         return None
-    return SourceLine(file, line, function)
+    return SourceLine(file, line, function, _line_doubt(meta))

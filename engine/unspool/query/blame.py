@@ -159,10 +159,12 @@ class Blamed:
         action: why that entry happened.
         timestamp_ns: when, in nanoseconds since the epoch.
         age_ns: how long before the entry asked about.
-        certain: False when entries that cannot be read lie in between, so that one of them may have set it.
+        certain: False when entries that cannot be read lie in between, so that one of them may have set it, and where
+            the entry itself is in doubt.
         caller: the line of code that recorded the entry, where the recording kept it.
         passed_over: calls before that entry which the recorder left out: any of them may have set the value.
         older: the value was set at that entry or before it: older entries were dropped by a bound on the recording.
+        doubt: why other code than what the entry names may have set it; empty where nothing says so.
     """
 
     path: Path
@@ -175,6 +177,7 @@ class Blamed:
     caller: SourceLine | None = None
     passed_over: int = 0
     older: bool = False
+    doubt: str = ""
 
     @property
     def value(self) -> Value:
@@ -338,9 +341,12 @@ def _report(
             continue
         seq, certain, older = writers[leaf]
         entry, caller, passed = known[seq]
-        age_ns = now - entry.timestamp_ns
+        doubt = "" if older else entry.doubt
         values.append(
-            Blamed(leaf, value, seq, entry.action, entry.timestamp_ns, age_ns, certain, caller, passed, older)
-        )
+            Blamed(
+                leaf, value, seq, entry.action, entry.timestamp_ns, now - entry.timestamp_ns,
+                certain and not doubt, caller, passed, older, doubt,
+            )
+        )  # fmt: skip
     dropped = history.told_dropped() if any(value.older for value in values) else ""
     return Blame(at, tuple(values), tuple(unexplained), problems, dropped)

@@ -1,6 +1,6 @@
 """Why a value is what it is: its last write, the values that explain what was written, their writes, and so on.
 
-A write is a fact: the entry is known. That another value explains what was written is a guess, and says so, with how
+A write is a fact: the entry is known, unless that says itself that other code may have done it. That another value explains what was written is a guess, and says so, with how
 sure it is and why (`unspool.query.why_guesses`). The likeliest guesses are followed first; a chain ends where nothing
 explains a value, and says where it was ended by a bound on its length, its depth, the values looked at, or time.
 """
@@ -129,6 +129,7 @@ class CauseLink:
         timestamp_ns: when.
         caller: the line of code that recorded it, where the recording kept it.
         passed_over: calls before that entry which the recorder left out.
+        doubt: why other code than what that entry names may have set it; empty where nothing says so.
         depth: steps from the value asked about.
         parent: number of the link that it explains; None for the value asked about.
         is_part: whether it is a part of that link, which is a fact; else that it explains it is a guess.
@@ -146,6 +147,7 @@ class CauseLink:
     timestamp_ns: int = 0
     caller: SourceLine | None = None
     passed_over: int = 0
+    doubt: str = ""
     depth: int = 0
     parent: int | None = None
     is_part: bool = False
@@ -158,6 +160,11 @@ class CauseLink:
     def value(self) -> Value:
         """The value."""
         return decode(self.encoded)
+
+    @property
+    def certain(self) -> bool:
+        """Whether it is a fact that the entry of its write set it; a doubt, or damage on the way, leaves that open."""
+        return self.write is not None and self.write.certain and not self.doubt
 
     @property
     def old(self) -> Value:
@@ -340,6 +347,7 @@ class _Chain:
         entry = self._history[write.seq]
         link.encoded, link.action, link.timestamp_ns = write.new_bytes, entry.action, entry.timestamp_ns
         link.caller, link.passed_over = caller_of(entry.meta), passed_over_in(entry.meta)
+        link.doubt = entry.doubt
         if depth >= self._bounds.depth:
             link.end = f"not followed: it is {depth} steps away"
             self._stopped = self._stopped or f"{depth} steps were followed"

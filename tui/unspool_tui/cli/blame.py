@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from unspool.errors import ConfigError
-from unspool.model.entries import caller_of, iso_time, passed_over_in
+from unspool.model.entries import caller_of, iso_time
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
 from unspool.model.values import MISSING, Value
@@ -37,6 +37,7 @@ from unspool_tui.cli.output import (
     caller_shape,
     conclude,
     dated,
+    doubt_shape,
     first_options,
     happened,
     problem_shapes,
@@ -124,6 +125,7 @@ def blame_shape(found: Blame) -> dict[str, Value]:
             "caller": caller_shape(value.caller),
             "age_ns": value.age_ns,
             "certain": value.certain,
+            **doubt_shape(value.doubt),
             **({"passed_over": value.passed_over} if value.passed_over else {}),
             **({"older": True} if value.older else {}),
             "value": value.value,
@@ -148,7 +150,7 @@ def print_blame(out: Output, found: Blame) -> None:
         seq = setter(value.seq, certain=value.certain, older=value.older)
         path = out.paint(visible(format_path(value.path, root="")), "name")
         # Why the entry happened says nothing of a value that may be older.
-        why = "  at or before that entry" if value.older else happened(value.action, value.caller, value.passed_over)
+        why = "  at or before that entry" if value.older else happened(value.action, value.caller, value.doubt)
         action = out.paint(why, "dim")
         out.line(f"{seq:>8}  {format_units.duration(value.age_ns):>8}  {path} = {brief(value.value)}{action}")
     for unexplained in found.unexplained:
@@ -181,10 +183,11 @@ def _writes(
 
 def writes_shape(listed: Writes, history: History, path: Path) -> dict[str, Value]:
     """Return what `blame --writes --json` prints."""
+    dated_writes = [(write, history[write.seq]) for write in listed.writes]
     return {
         "at": listed.at,
         "path": format_path(path),
-        "writes": [{**write_shape(write), **dated(history[write.seq])} for write in listed.writes],
+        "writes": [{**write_shape(write, entry.doubt), **dated(entry)} for write, entry in dated_writes],
         "complete": listed.complete,
         "problems": problem_shapes(listed.problems),
     }
@@ -207,8 +210,8 @@ def _print_write(out: Output, history: History, write: PathWrite) -> None:
     else:
         told = brief(known[-1]) if known else ""
     is_older = write.kind.value == "older"
-    seq = setter(write.seq, certain=write.certain, older=is_older)
-    why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
+    seq = setter(write.seq, certain=write.certain and not entry.doubt, older=is_older)
+    why = happened(entry.action, caller_of(entry.meta), entry.doubt)
     if is_older:
         why = f"  at or before that entry; {visible(history.told_dropped())}"
     out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {kind}  {place}  {told}{why}")
@@ -315,7 +318,8 @@ def _link_shape(link: CauseLink, history: History) -> dict[str, Value]:
             "timestamp": iso_time(link.timestamp_ns),
             "action": link.action,
             "caller": caller_shape(link.caller),
-            "certain": link.write.certain,
+            "certain": link.certain,
+            **doubt_shape(link.doubt),
         }
     return shape
 
@@ -341,7 +345,9 @@ def print_why(out: Output, found: Why, history: History, source: str) -> None:
         f"{format_path(found.path)} at entry {found.at}: {format_units.count(len(found.links), 'value')} in its chain"
     )
     out.line(out.paint(visible(heading), "head"))
-    out.line(out.paint("a fact is what an entry wrote; a guess is what may explain it", "dim"))
+    is_doubted = any(link.doubt for link in found.links)
+    doubts = "; a doubt is what an entry wrote, maybe by other code than it names" if is_doubted else ""
+    out.line(out.paint(f"a fact is what an entry wrote; a guess is what may explain it{doubts}", "dim"))
     for link in found.in_order():
         lead = "" if link.parent is None else f"  {'part of' if link.is_part else 'may explain'} {link.parent}"
         indent = " " * _INDENT * min(link.depth, _DEEPEST)
@@ -363,11 +369,14 @@ def _told(link: CauseLink, history: History, source: str) -> Iterator[tuple[str,
     if link.write is not None:
         entry = history[link.write.seq]
         is_older = link.write.kind.value == "older"
-        place = setter(link.write.seq, certain=link.write.certain, older=is_older)
-        why = happened(link.action, link.caller, 0 if is_older else passed_over_in(entry.meta))
+        place = setter(link.write.seq, certain=link.certain, older=is_older)
+        why = happened(link.action, link.caller, link.doubt)
         before = "" if link.old is MISSING else f"  {brief_change(link.old, link.value, 30)}"
         kind = "written" if is_older else link.write.kind.value
-        yield f"fact   {kind} at {place}  {iso_time(link.timestamp_ns)}{before}{why}", ""
+        yield (
+            f"{'doubt' if link.doubt else 'fact':<5}  {kind} at {place}  {iso_time(link.timestamp_ns)}{before}{why}",
+            "",
+        )
         yield f"       {visible(_command(link, None if is_older else entry.parent_seq, source))}", "dim"
     for guess in link.guesses:
         told = f"guess  {guess.word}, {guess.sureness:.0%}: {guess.formula.spelled()}{_linked(guess.sources)}"

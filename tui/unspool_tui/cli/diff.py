@@ -158,7 +158,7 @@ def print_diff(out: Output, diff: Diff, entry: Entry) -> None:
     """Write what `diff` shows people."""
     since = "nothing" if diff.from_seq < 0 else f"entry {diff.from_seq}"
     out.line(out.paint(f"{since} to {diff.to_seq}: {_summary(diff)}", "head"))
-    why = happened(entry.action, caller_of(entry.meta))
+    why = happened(entry.action, caller_of(entry.meta), entry.doubt)
     out.line(out.paint(f"entry {entry.seq}  {iso_time(entry.timestamp_ns)}{why}", "dim"))
     for change in diff.changes:
         mark = _MARKS[change.kind]

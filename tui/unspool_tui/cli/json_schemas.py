@@ -54,7 +54,7 @@ def one_of(*words: str) -> Schema:
 
 
 CALLER: Final = null_or(record({"file": TEXT, "line": INTEGER, "function": TEXT}))
-DATED: Final[Mapping[str, Schema]] = {"timestamp": TIME, "action": TEXT, "caller": CALLER}
+DATED: Final[Mapping[str, Schema]] = {"timestamp": TIME, "action": TEXT, "caller": CALLER, "doubt?": TEXT}
 PROBLEMS: Final = list_of(record({"place": TEXT, "message": TEXT}))
 SPANS: Final = list_of(list_of(INTEGER))
 WRITE: Final[Mapping[str, Schema]] = {

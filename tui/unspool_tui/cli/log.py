@@ -14,7 +14,7 @@ import click
 
 from unspool.errors import EntryNotFound, PathNotFound, PathSyntaxError
 from unspool.history.history import Contexts
-from unspool.model.entries import KINDS, EntryKind, iso_time, passed_over_in
+from unspool.model.entries import KINDS, EntryKind, iso_time
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
@@ -305,9 +305,8 @@ def _matching(history: History, chosen: Chosen, first: int, last: int) -> Iterat
     yield from numbers
 
 
-def _passed(entry: Entry) -> str:
-    count = passed_over_in(entry.meta)
-    return f" ({count} calls passed over before it)" if count and entry.kind is not EntryKind.NOTE else ""
+def _doubt(entry: Entry) -> str:
+    return f" ({entry.doubt})" if entry.doubt and entry.kind is not EntryKind.NOTE else ""
 
 
 def print_entries(out: Output, entries: Iterable[Entry], noted: Noted) -> None:
@@ -334,7 +333,7 @@ def print_rows(out: Output, entries: Iterable[Entry], noted: Noted) -> None:
             for number, mark in ((entry.added, "+"), (entry.modified, "~"), (entry.deleted, "-"))
         )
         out.line(
-            f"{entry.seq:>8}  {time:<26} {entry.kind.value:<5}{counts} {entry.stored_bytes:>10}  {visible(entry.action)}{_passed(entry)}".rstrip()
+            f"{entry.seq:>8}  {time:<26} {entry.kind.value:<5}{counts} {entry.stored_bytes:>10}  {visible(entry.action)}{_doubt(entry)}".rstrip()
         )
         for line in note_lines(noted, entry.seq):
             out.line(out.paint(line, "name"))

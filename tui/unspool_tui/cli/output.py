@@ -338,11 +338,11 @@ def caller_shape(caller: SourceLine | None) -> dict[str, Value] | None:
     return None if caller is None else caller.to_meta()
 
 
-def happened(action: str, caller: SourceLine | None, passed_over: int = 0) -> str:
-    """Return why an entry happened, the line of code behind it, and how many calls before it were left out, as the inert
-    end of a line.
+def happened(action: str, caller: SourceLine | None, doubt: str = "") -> str:
+    """Return why an entry happened, the line of code behind it, and why other code may have made its changes, as the
+    inert end of a line.
     """
-    parts = (action, str(caller or ""), f"({passed_over} calls passed over before it)" if passed_over else "")
+    parts = (action, str(caller or ""), f"({doubt})" if doubt else "")
     return "".join(f"  {visible(part)}" for part in parts if part)
 
 
@@ -357,17 +357,23 @@ def dated(entry: Entry) -> dict[str, Value]:
         "timestamp": iso_time(entry.timestamp_ns),
         "action": entry.action,
         "caller": caller_shape(caller_of(entry.meta)),
+        **doubt_shape(entry.doubt),
     }
 
 
-def write_shape(write: PathWrite) -> dict[str, Value]:
-    """Return one write of a value for JSON."""
+def doubt_shape(doubt: str) -> dict[str, Value]:
+    """Return for JSON why other code than an entry names may have made its changes; nothing where it is beyond doubt."""
+    return {"doubt": doubt} if doubt else {}
+
+
+def write_shape(write: PathWrite, doubt: str = "") -> dict[str, Value]:
+    """Return one write of a value for JSON; `doubt` is that of its entry."""
     shape: dict[str, Value] = {"seq": write.seq, "kind": write.kind.value, "path": format_path(write.path)}
     if write.old is not MISSING:
         shape["old"] = write.old
     if write.new is not MISSING:
         shape["new"] = write.new
-    return shape if write.certain else {**shape, "certain": False}
+    return shape if write.certain and not doubt else {**shape, "certain": False}
 
 
 def entry_shape(entry: Entry, context: Mapping[str, Value] | None = None) -> dict[str, Value]:

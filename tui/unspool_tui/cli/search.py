@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from unspool.model.entries import caller_of, iso_time, passed_over_in
+from unspool.model.entries import caller_of, iso_time
 from unspool.model.values import Value
 from unspool.query import SEARCHED
 from unspool.query.bisect import bisect
@@ -255,14 +255,15 @@ def bisection_shape(found: Bisection, history: History, expression: str) -> dict
 
 
 def _flip_shape(flip: Flip, history: History) -> dict[str, Value]:
+    entry = history[flip.seq]
     return {
         "seq": flip.seq,
         "parent_seq": flip.parent_seq,
         "holds": flip.holds,
         "old": flip.old,
         "new": flip.new,
-        "certain": flip.certain,
-        **dated(history[flip.seq]),
+        "certain": flip.certain and not entry.doubt,
+        **dated(entry),
     }
 
 
@@ -289,10 +290,10 @@ def print_bisection(
     for flip in found.flips:
         entry = history[flip.seq]
         mark = out.paint("holds " if flip.holds else "ceases", "+" if flip.holds else "-")
-        seq = f"{flip.seq}{'' if flip.certain else '?'}"
+        seq = f"{flip.seq}{'' if flip.certain and not entry.doubt else '?'}"
         # Of a change only what it answers is known, not an answer before.
         values = brief(flip.new) if is_change else brief_change(flip.old, flip.new, 30)
-        why = happened(entry.action, caller_of(entry.meta), passed_over_in(entry.meta))
+        why = happened(entry.action, caller_of(entry.meta), entry.doubt)
         out.line(f"{seq:>8}  {iso_time(entry.timestamp_ns)}  {mark}  {values}{why}")
     if most is not None and len(found.flips) >= most and not found.complete:
         out.line(out.paint(f"ended after the first {most:,}; there may be more", "dim"))

@@ -345,6 +345,7 @@ class Walk:
         age = self._history[self._head].timestamp_ns - entry.timestamp_ns
         before = "" if write.seq == self._head else f", {format_units.duration(age)} before this entry"
         doubt = "" if write.certain else ", if not one of the entries that cannot be read"
+        doubt += f". In doubt: {visible(entry.doubt)}" if entry.doubt else ""
         return f"{path}: entry {write.seq}{by} {told.format(*values)}{before}{place}{doubt}"
 
     def _find(self, rest: str) -> Iterator[str]:
@@ -376,8 +377,10 @@ class Walk:
             yield f"{entries(len(found.problems))} could not be read"
 
     def _told_flip(self, seq: int, *, holds: bool) -> str:
-        action = self._history.action(seq)
-        return f"from entry {seq} on it {'holds' if holds else 'no longer holds'}{f': {visible(action)}' if action else ''}"
+        entry = self._history[seq]
+        told = f": {visible(entry.action)}" if entry.action else ""
+        doubt = f". In doubt: {visible(entry.doubt)}" if entry.doubt else ""
+        return f"from entry {seq} on it {'holds' if holds else 'no longer holds'}{told}{doubt}"
 
     def _list(
         self, places: Iterator[Found], *, most: int = _MOST_HITS, tell: bool = True, is_empty_told: bool = False

@@ -93,8 +93,9 @@ def cut_front(text: str, room: int, ellipsis: str = "…") -> str:
 
 
 def file_and_line(place: SourceLine) -> str:
-    """Return the file without its folders, and the line: `shop.py:19`."""
-    return f"{on_grid(PurePath(place.file[-300:]).name[-80:])}:{place.line}"
+    """Return the file without its folders, the line, and whether it is in doubt: `shop.py:19`."""
+    doubt = " (line in doubt)" if place.doubt else ""
+    return f"{on_grid(PurePath(place.file[-300:]).name[-80:])}:{place.line}{doubt}"
 
 
 def function_of(place: SourceLine) -> str:

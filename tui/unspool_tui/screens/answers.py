@@ -95,7 +95,7 @@ def why_rows(found: Why) -> list[WhyRow]:
 
 def _link_row(link: CauseLink) -> Row:
     is_older = link.write is not None and link.write.kind.value == "older"
-    doubt = "" if link.write is None or link.write.certain or is_older else "?"
+    doubt = "" if link.write is None or link.certain or is_older else "?"
     seq = "unknown" if link.write is None else f"{'<=' if is_older else ''}#{link.write.seq:,}{doubt}"
     before = "" if link.old is MISSING else f"{preview_text(link.old, 30)} → "
     why = link.action
