@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -385,3 +386,68 @@ def test_an_augmented_assignment_to_a_watched_name_is_an_entry_of_its_line(
     assert stores == sorted(line for name in watch for line in lines[name])
     assert dict(changes)[7]["A"] == [0, 1, 2]
     assert not any(entry.get("unseen") or entry.get("doubt") for entry in seen.entries)
+
+
+class Late(Exception):
+    """What a signal's handler of the program raises."""
+
+
+def _raised_in(session: Session) -> None:
+    """Have a signal's handler raise while an event is handled."""
+    with pytest.raises(Late):
+        try:
+            exec(compile("raise Late", "program.py", "exec"), {"Late": Late, "__name__": "program"})
+        except Late as error:
+            session.fault(error)
+
+
+def _held(monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], Session, KeptLink]:
+    module = ModuleType("held")
+    state: dict[str, Any] = {"n": 0, "kept": [1]}
+    module.X = state  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "held", module)
+    link = KeptLink()
+    session = Session({"watch": ["held:X"]}, link, "")
+    session.look_at_all(None, None)
+    return state, session, link
+
+
+def test_an_entry_right_after_a_fault_leaves_the_state_that_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, session, link = _held(monkeypatch)
+    _raised_in(session)
+    state["kept"].append(2)
+    assert session.enter()
+    session.entry(None, None, [], exc={"type": "Late", "text": "", "site": 0})
+    session.look_at_all(None, None)
+    session.leave()
+    mirror, states = Mirror(), []
+    for message in link.sent:
+        mirror.apply(message)
+        states.append(mirror.state())
+    assert states == [{"n": 0, "kept": [1]}, {"n": 0, "kept": [1]}, {"n": 0, "kept": [1, 2]}]
+    assert link.sent[1]["doubt"]
+    assert len(mirror.nodes) == 2
+
+
+def test_a_fault_in_one_thread_waits_for_the_look_of_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    state, session, link = _held(monkeypatch)
+    sweep = session.graph.sweep
+
+    def swept(*arguments: Any) -> Any:
+        found = sweep(*arguments)
+        thread = threading.Thread(target=_raised_in, args=(session,))
+        thread.start()
+        thread.join()
+        return found
+
+    monkeypatch.setattr(session.graph, "sweep", swept)
+    state["kept"] = [[2]]
+    for _ in range(2):
+        assert session.enter()
+        session.look_at_all(None, None)
+        session.leave()
+    mirror = Mirror()
+    for message in link.sent:
+        mirror.apply(message)
+        assert mirror.state() in ({"n": 0, "kept": [1]}, state)
+    assert mirror.state() == state

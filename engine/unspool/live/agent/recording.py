@@ -120,6 +120,8 @@ class Session(Turns):
         gone = [node.id for node in old.by_oid.values() if node.id]
         self.graph = Graph(self._limits, self.redaction, self._atoms, old.next_number())
         self._gone = [*self._gone, *gone]
+        # Whoever has a node of it yet finds nothing behind it.
+        old.let_go()
         self._held = Patch()
         self._dirty.clear()
         self._pending.clear()
@@ -462,6 +464,7 @@ class Session(Turns):
     ) -> None:
         began = time.perf_counter()
         graph = self.graph
+        self.is_stale = True
         if self.exact and place is not None and any(graph.differs(node) for node in nodes):
             others, _ = graph.sweep(None, frozenset(node.id for node in nodes))
             if others:
@@ -478,6 +481,7 @@ class Session(Turns):
             self._hold(patch)
         elif patch or self._held or "exc" in extra or "trace" in extra:
             self._emit(place, frame, patch, extra)
+        self.is_stale = False
         self.cpu += time.perf_counter() - began
 
     def _take_new_kinds(self) -> None:
@@ -533,6 +537,7 @@ class Session(Turns):
         if self.settle != "statement":
             self.settle_now(frame)
         self.flush_pending(frame)
+        self.is_stale = True
         patch, is_complete = self.graph.sweep(seconds)
         self.statistics["sweeps"] += 1
         if self.graph.new_kinds:
@@ -543,6 +548,7 @@ class Session(Turns):
         elif patch:
             extra: dict[str, Any] = {} if is_seen else {"unseen": True}
             self._emit(place, frame, patch, extra if self._number else {"action": "start"})
+        self.is_stale = False
         self._is_in_parts = self._is_in_parts or not is_complete
         self._has_found = self._has_found or bool(patch)
         if self._is_in_parts and self._has_found:
@@ -576,8 +582,10 @@ class Session(Turns):
     def emit_jump(self) -> None:
         """Make the entry of a jump, whether anything changed or not."""
         self.rebind(None, None)
+        self.is_stale = True
         patch, _ = self.graph.sweep(None)
         self._emit(None, None, patch, {"action": "jump"})
+        self.is_stale = False
 
     def _emit(self, place: Place | None, frame: FrameType | None, patch: Patch, extra: dict[str, Any]) -> None:
         self._number += 1
@@ -598,7 +606,8 @@ class Session(Turns):
             held, self._held = self._held, Patch()
             held.add(patch)
             patch = held
-        if self._gone:
+        if self._gone and self.graph.state.is_read:
+            # Not before the state is told anew: its old row leads to them.
             patch.gone += self._gone
             self._gone = []
         for name, found in (("rows", patch.rows), ("splices", patch.splices), ("gone", patch.gone)):

@@ -22,6 +22,7 @@ class Turns:
     Attributes:
         is_over: nothing is recorded any more.
         doubt: something may have changed that nobody saw.
+        is_stale: a turn failed, or is in the middle of a look: the next one begins anew.
         on_event: called once, at the next event.
         on_too_many_faults: called when the agent had better be gone.
     """
@@ -34,7 +35,7 @@ class Turns:
         """
         self.link = link
         self.is_over = False
-        self.doubt = False
+        self.doubt = self.is_stale = False
         self.faults: list[str] = []
         self.pid = os.getpid()
         self.turns = self._turns_seen = 0
@@ -68,7 +69,7 @@ class Turns:
                 self.doubt = True
                 return False
             # No event comes while another is handled: a signal's handler ended that one before it gave the turn back.
-            return True
+            return self._is_renewed()
         if not self._lock.acquire(timeout=self._patience):
             self._patience = 0
             self.doubt = True
@@ -76,6 +77,22 @@ class Turns:
         self._patience = _LOCK_SECONDS
         if is_planned:
             self._planned = me
+        return self._is_renewed()
+
+    def _is_renewed(self) -> bool:
+        """Begin anew in this turn where an earlier one failed; return whether there is still a turn."""
+        if not self.is_stale:
+            return True
+        try:
+            self.resync()
+        except BaseException as error:
+            self.leave()
+            if not isinstance(error, Exception) or not _is_ours(error):
+                raise
+            # At a limit of the program itself it is tried again.
+            self.is_over = not isinstance(error, RecursionError | MemoryError)
+            return False
+        self.is_stale = False
         return True
 
     def is_idle(self) -> bool:
@@ -101,17 +118,16 @@ class Turns:
         Raises:
             BaseException: a signal's handler raised it, or it asks the program to end.
         """
+        # Another thread may have its turn now, so what is known is replaced in the next turn of this one or any other.
+        self.is_stale = self.doubt = True
         if not isinstance(error, Exception) or not _is_ours(error):
-            self.resync()
             raise error
         if isinstance(error, RecursionError | MemoryError):
             # The program itself is at that limit.
-            self.resync()
             return
         if len(self.faults) < _MOST_FAULTS:
             self.faults.append(f"{short_name(type(error))}: {_last_line(error)}")
         try:
-            self.resync()
             self.link.send({"m": "error", "text": self.faults[-1], "fatal": False, "where": "agent"})
         except Exception:  # noqa: BLE001 - whatever it is, the program goes on
             self.is_over = True
