@@ -10,6 +10,7 @@ import re
 import sys
 import threading
 import weakref
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -24,25 +25,26 @@ _LATE: Final = 1
 _LONGEST_S: Final = 1e6
 """More than a clock of threads takes is no time that anybody waits."""
 _PROGRAM: Final = """
-import faulthandler, os, re, sys, warnings
+import faulthandler, itertools, os, re, sys, warnings
 warnings.simplefilter("ignore")
 nowhere = open(os.devnull, "w")
 def given():
     size = sys.stdin.buffer.read(8)
     text = sys.stdin.buffer.read(int.from_bytes(size, "big")) if size else b""
     return text.decode("utf-8", "surrogatepass") if size else None
-def tell(start, end):
-    sys.stdout.buffer.write(b"%d %d\\n" % (start, end))
+def tell(spans):
+    sys.stdout.buffer.write(b" ".join(b"%d %d" % span for span in spans) + b"\\n")
     sys.stdout.buffer.flush()
 flags = int(given())
 pattern = re.compile(given(), flags)
-tell(0, 0)
+tell([])
 while (seconds := given()) is not None:
     text = given()
+    most = int(given())
     faulthandler.dump_traceback_later(float(seconds), exit=True, file=nowhere)
-    found = pattern.search(text)
+    found = [match.span() for match in itertools.islice(pattern.finditer(text), most or None)]
     faulthandler.cancel_dump_traceback_later()
-    tell(*(found.span() if found else (-1, -1)))
+    tell(found)
 """
 
 
@@ -74,19 +76,32 @@ class BoundedPattern:
             TimeoutError: it takes longer.
             OSError: the process that such a match needs cannot be started, or was ended by somebody.
         """
-        if self._power <= _MOST_POWER and self._cost * (len(text) + 1) ** self._power <= seconds * _STEPS_A_SECOND:
-            found = self._compiled.search(text)
-            return None if found is None else found.span()
-        with self._lock:
-            start, end = self._elsewhere(text, seconds)
-        return None if start < 0 else (start, end)
+        found = self.spans(text, seconds, most=1)
+        return found[0] if found else None
 
-    def _elsewhere(self, text: str, seconds: float) -> tuple[int, int]:
+    def spans(self, text: str, seconds: float, *, most: int = 0) -> list[tuple[int, int]]:
+        """Return where a text matches, from the first place on; no two overlap.
+
+        Args:
+            text: any.
+            seconds: that all of it may take, once there is a process that makes it.
+            most: how many places; 0 for all.
+
+        Raises:
+            TimeoutError: it takes longer.
+            OSError: the process that such a match needs cannot be started, or was ended by somebody.
+        """
+        if self._power <= _MOST_POWER and self._cost * (len(text) + 1) ** self._power <= seconds * _STEPS_A_SECOND:
+            return [found.span() for found in islice(self._compiled.finditer(text), most or None)]
+        with self._lock:
+            return self._elsewhere(text, seconds, most)
+
+    def _elsewhere(self, text: str, seconds: float, most: int) -> list[tuple[int, int]]:
         if self._matcher is None:
             self._matcher = self._begin()
         matcher = self._matcher
         try:
-            return _exchange(matcher, str(min(seconds, _LONGEST_S)), text)
+            return _exchange(matcher, str(min(seconds, _LONGEST_S)), text, str(most))
         except BaseException as error:
             # Also after an interruption: what it answers now belongs to nobody.
             self._matcher = None
@@ -125,8 +140,8 @@ def _growth(pattern: str) -> tuple[int, int]:
     return (len(pattern) + 1) << min(ways, 64), 1 + sum(map(plain.count, ("*", "+", "{", "(?P=")))
 
 
-def _exchange(matcher: subprocess.Popen[bytes], *texts: str) -> tuple[int, int]:
-    """Send texts and return the two numbers of the answer.
+def _exchange(matcher: subprocess.Popen[bytes], *texts: str) -> list[tuple[int, int]]:
+    """Send texts and return the pairs of numbers of the answer.
 
     Raises:
         OSError: the process has ended.
@@ -137,10 +152,11 @@ def _exchange(matcher: subprocess.Popen[bytes], *texts: str) -> tuple[int, int]:
         data = text.encode("utf-8", "surrogatepass")
         matcher.stdin.write(len(data).to_bytes(8, "big") + data)
     matcher.stdin.flush()
-    start, _, end = matcher.stdout.readline().partition(b" ")
-    if not end:
+    line = matcher.stdout.readline()
+    if not line.endswith(b"\n"):
         raise ChildProcessError("the process that matches patterns was ended")
-    return int(start), int(end)
+    numbers = list(map(int, line.split()))
+    return list(zip(numbers[::2], numbers[1::2], strict=True))
 
 
 def _end(matcher: subprocess.Popen[bytes]) -> None:

@@ -17,12 +17,14 @@ from typing import Final
 
 import msgspec
 
-from unspool.errors import ConfigError, PathSyntaxError
+from unspool.errors import ConfigError, EvaluationStopped, PathSyntaxError
 from unspool.model.encoding import REFERENCE, encode
 from unspool.model.keys import key_of
+from unspool.model.limits import in_force
 from unspool.model.paths import Glob, content_of, parse_path, parse_pattern
 from unspool.model.values import Tagged, Unrepresentable, Value, walk
 from unspool.model.wire import decode
+from unspool.query.patterns import BoundedPattern
 
 REDACTED: Final = "[redacted]"
 """What stands in the place of what was left out."""
@@ -65,7 +67,14 @@ class Redaction:
     meta of the same call too, and so is what follows a named key in such a text (`password=…`, `authorization: …`).
     """
 
-    def __init__(self, patterns: Iterable[str] = (), *, ignore_case: bool = True, text: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        patterns: Iterable[str] = (),
+        *,
+        ignore_case: bool = True,
+        text: Iterable[str] = (),
+        is_bounded: bool = False,
+    ) -> None:
         """Compile patterns.
 
         Args:
@@ -73,6 +82,8 @@ class Redaction:
             ignore_case: compare keys without regard to letter case: `password` names `Password` too.
             text: regular expressions; what they match is taken out of every text: values, keys, names of atoms,
                 actions, ids, meta. Names that become the same by that are numbered.
+            is_bounded: an expression that may not end is matched in a process of its own, and given up after
+                `pattern_seconds`; a recorder starts no process in an app, whose own code the expressions are.
 
         Raises:
             ConfigError: a pattern is no text, or no regular expression.
@@ -84,13 +95,12 @@ class Redaction:
             if not isinstance(pattern, str) or not pattern:
                 raise ConfigError(f"redact holds {type(pattern).__name__} {pattern!r}; give texts such as 'password'")
         self._fold = ignore_case
+        self._is_bounded = is_bounded
         split = [(parts, pattern) for pattern in known for parts in pattern_readings(pattern)]
         keys = [parts[0] for parts, _ in split if len(parts) == 1]
         paths = [parts for parts, _ in split if len(parts) > 1]
         self._given_keys = tuple(pattern for parts, pattern in split if len(parts) == 1)
         self._given_paths = tuple(pattern for parts, pattern in split if len(parts) > 1)
-        self._given_texts: tuple[str, ...] = ()
-        self._given = known
         self._matched_so_far: set[str] = set()
         self._keys = tuple(map(self._step_pattern, keys))
         self._paths = tuple(tuple(map(self._step_pattern, parts)) for parts in paths)
@@ -102,8 +112,8 @@ class Redaction:
         self._labels: dict[str, str] = {}
         self._numbered = _Numbered()
         try:
-            self._texts = tuple(re.compile(expression) for expression in text)
-        except (re.error, TypeError) as error:
+            self._texts = tuple((re.compile(one), BoundedPattern(one)) for one in text)
+        except (re.error, TypeError, RecursionError, OverflowError) as error:
             raise ConfigError(f"redact: {error}; text holds regular expressions") from None
 
     def _step_pattern(self, pattern: str) -> re.Pattern[str]:
@@ -181,8 +191,32 @@ class Redaction:
             label = self._labels[name] = self._numbered.next(clean)
         return label
 
+    def unmatched(self, given: Iterable[str]) -> list[str]:
+        """Return which of the patterns and expressions that were given have met nothing yet."""
+        return [one for one in dict.fromkeys(given) if one not in self._matched_so_far]
+
     def _matched(self, text: str) -> list[tuple[int, int]]:
-        return [match.span() for expression in self._texts for match in expression.finditer(text)]
+        found: list[tuple[int, int]] = []
+        limits = in_force() if self._texts else None
+        for unbounded, expression in self._texts:
+            assert limits is not None
+            try:
+                if self._is_bounded:
+                    spans = expression.spans(text, limits.pattern_seconds)
+                else:
+                    spans = [match.span() for match in unbounded.finditer(text)]
+            except (TimeoutError, OSError) as error:
+                late = (
+                    "takes too long" if isinstance(error, TimeoutError) else f"needs a process of its own ({error})"
+                )
+                raise EvaluationStopped(
+                    f"the expression {expression.pattern[:80]!r} of what to leave out {late} on a text of {len(text):,} "
+                    f"characters; repeat fewer things inside repeated ones, or: {limits.remedy('pattern_seconds')}"
+                ) from None
+            if spans:
+                self._matched_so_far.add(expression.pattern)
+                found += spans
+        return found
 
     def _without_matches(self, text: str) -> str:
         return _without(text, self._matched(text)) if self._texts else text
@@ -425,7 +459,7 @@ _LABELLED: Final = (
 """Keys of labels, of what they are labels of, and whether that is a list whose items have as many parts as there are labels."""
 
 
-_BRACKETS: Final = re.compile(r"""(\["(?:[^"\\]|\\.)*"\]|\[!?\]?[^\]]*\])""")
+_BRACKETS: Final = re.compile(r"""(\[\*?\]|\["(?:[^"\\]|\\.)*"\]|\[!?\]?[^\]]*\])""")
 _MOST_BRACKETS: Final = 4
 """Brackets of one pattern of which each is read both ways by itself."""
 

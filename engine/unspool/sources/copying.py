@@ -16,7 +16,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from unspool.delta.structural import Identity
-from unspool.errors import CorruptHistory, EntryDropped, UnreadableSource
+from unspool.errors import ConfigError, CorruptHistory, EntryDropped, UnreadableSource
 from unspool.files import whole_file
 from unspool.history.history import History
 from unspool.history.verdict import Verdict
@@ -200,6 +200,7 @@ def share(
     redaction: Redaction | None = None,
     notes: Iterable[PlacedNote] = (),
     overwrites: bool = False,
+    must_match: Iterable[str] = (),
     progress: Callable[[int, int], None] | None = None,
 ) -> int:
     """Write some entries of a history into a new native file, where they keep their numbers.
@@ -212,6 +213,7 @@ def share(
         redaction: what to leave out of values, keys, actions, meta, ids and notes; None for nothing.
         notes: what people wrote; notes on other entries stay behind.
         overwrites: a file that is there is replaced instead of refused.
+        must_match: patterns and expressions of the redaction; where one of them meets nothing, no file is made.
         progress: is called with how many of how many entries are written.
 
     Returns:
@@ -220,6 +222,8 @@ def share(
     Raises:
         UnreadableSource: the file is there already, or cannot be written.
         CorruptHistory: an entry cannot be read.
+        ConfigError: one of `must_match` meets nothing.
+        EvaluationStopped: an expression takes longer on a text than the limits allow.
     """
     if out.exists() and not overwrites:
         raise UnreadableSource(f"{out}: is there already; name another file, or say --force to replace it")
@@ -243,9 +247,28 @@ def share(
                     store.keep_written_notes(kept_text(history.source_name if redaction is None else "", along))
             finally:
                 store.close()
+            if redaction is not None:
+                _refuse_unmatched(history, first, last, redaction, must_match)
     except OSError as error:
         raise UnreadableSource(f"{out}: cannot be written ({error.strerror}); check its folder") from None
     return len(along)
+
+
+def _refuse_unmatched(
+    history: History, first: int, last: int, redaction: Redaction, must_match: Iterable[str]
+) -> None:
+    """Refuse patterns that met nothing, also where no other one took out what they name."""
+    idle = []
+    for pattern in redaction.unmatched(must_match):
+        alone = Redaction([pattern])
+        _Cleaner(history, first, last, alone)
+        if alone.unmatched([pattern]):
+            idle.append(pattern)
+    if idle:
+        raise ConfigError(
+            f"nothing matched {', '.join(idle)}, so no file was made: a mistyped pattern would leave its secret in; "
+            "correct or omit it, or say --unmatched-ok"
+        )
 
 
 def _copy_part(

@@ -241,3 +241,44 @@ def test_notes_on_the_file_that_was_there_are_told_of(tmp_path: Path, capfd: pyt
     assert run(["note", str(out), "1", "mine", "--quiet"]) == 0
     assert run(["share", str(tmp_path / "states.jsonl"), str(out), "--force"]) == 0
     assert "out.unspool-notes holds notes on what out.unspool was before" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("pattern", ["users[*].password", "$.users[0].Password", '["users"][*]["password"]'])
+def test_paths_are_written_as_they_are_shown(
+    tmp_path: Path, pattern: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = tmp_path / "states.jsonl"
+    lines.write_text('{"users": [{"password": "hunter2"}]}\n')
+    out = tmp_path / "out.html"
+    assert run(["share", str(lines), str(out), "--redact", pattern]) == 0
+    assert "hunter2" not in out.read_text()
+    assert f"without {pattern}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["out.html", "out.unspool"])
+def test_a_pattern_that_matches_nothing_is_refused(
+    secrets: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / name
+    words = ["share", str(secrets), str(out), "--redact", "password", "--redact", "nosuch"]
+    assert run(words) == 2
+    assert "nothing matched nosuch" in capsys.readouterr().err
+    assert not out.exists()
+    assert run([*words, "--unmatched-ok"]) == 0
+    told = capsys.readouterr().err
+    assert "nothing matched nosuch" in told
+    assert "without password\n" in told
+    # What another pattern has taken out already was matched all the same.
+    assert run([*words[:3], "--force", "--redact", "users", "--redact", "users.ada.password"]) == 0
+
+
+def test_an_expression_that_does_not_end_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("UNSPOOL_LIMITS", "pattern_seconds=0.2")
+    lines = tmp_path / "states.jsonl"
+    lines.write_text(json.dumps({"text": "a" * 5000 + "b"}) + "\n")
+    out = tmp_path / "out.unspool"
+    assert run(["share", str(lines), str(out), "--redact-text", "(a+)+$"]) != 0
+    assert "takes too long" in capsys.readouterr().err
+    assert not out.exists()

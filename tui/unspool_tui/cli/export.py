@@ -232,6 +232,9 @@ def convert_command(common: Common, out: Path, strategy: str, codec: str, force:
     metavar="REGEX",
     help="Leave out what matches of every text: values, keys, actions, notes; repeatable.",
 )
+@click.option(
+    "--unmatched-ok", is_flag=True, help="Write OUT although a pattern matched nothing; otherwise that is refused."
+)
 @click.option("--question", default="", metavar="TEXT", help="html: what whoever gets it is to look at.")
 @click.option("--force", is_flag=True, help="Replace OUT if it is there already.")
 def share_command(
@@ -240,6 +243,7 @@ def share_command(
     span: str | None,
     patterns: tuple[str, ...],
     texts: tuple[str, ...],
+    unmatched_ok: bool,
     question: str,
     force: bool,
 ) -> int:
@@ -260,7 +264,7 @@ def share_command(
     refuse_same_file(common.source, str(out))
     if not force:
         refuse_what_is_there(out)
-    redaction = Redaction(patterns, text=texts) if patterns or texts else None
+    redaction = Redaction(patterns, text=texts, is_bounded=True) if patterns or texts else None
     with opened(common) as history, ExitStack() as stack:
         first, last = range_named(common, history, span) if span else (history.first, len(history) - 1)
         _, found = found_notes(common, history)
@@ -268,7 +272,15 @@ def share_command(
         made = stack.enter_context(ScratchFolder()) / "shared.unspool" if is_page else out
         with shown_progress(common, "sharing") as progress:
             notes = share(
-                history, made, first, last, redaction=redaction, notes=found, overwrites=force, progress=progress
+                history,
+                made,
+                first,
+                last,
+                redaction=redaction,
+                notes=found,
+                overwrites=force,
+                must_match=() if unmatched_ok else (*patterns, *texts),
+                progress=progress,
             )
         if is_page:
             title = PurePath(history.source_name).name or history.source_name
@@ -284,7 +296,11 @@ def share_command(
                     err=True,
                 )
             told = f" and {count(notes, 'note')}" if notes else ""
-            without = "" if redaction is None else f", without {', '.join((*patterns, *texts))}"
+            idle = [] if redaction is None else redaction.unmatched((*patterns, *texts))
+            left_out = ", ".join(one for one in (*patterns, *texts) if not unmatched_ok or one not in idle)
+            without = f", without {left_out}" if left_out else ""
+            if unmatched_ok and idle:
+                click.echo(f"unspool: nothing matched {visible(', '.join(idle))}", err=True)
             click.echo(
                 f"unspool: entries {first} to {last}{told} written to {visible(str(out))}{visible(without)}", err=True
             )
