@@ -347,8 +347,7 @@ def run(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return say.refused(visible(error.format_message()), type(error).__name__, error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        code = was_told() or INTERRUPTED
-        return say.refused("interrupted", "Interrupted", code) if code == INTERRUPTED else code
+        return say.interrupted()
     except UnspoolError as error:
         told = visible(without_password(str(error)))
         return say.refused(told + say.swapped(error), type(error).__name__, exit_code_of(error))
@@ -373,6 +372,11 @@ class _Refusals:
         else:
             click.echo(f"unspool: {message}", err=True)
         return code
+
+    def interrupted(self) -> int:
+        """Say so where it was Ctrl-C, and return the exit code."""
+        code = was_told() or INTERRUPTED
+        return self.refused("interrupted", "Interrupted", code) if code == INTERRUPTED else code
 
     def swapped(self, error: UnspoolError) -> str:
         """Return what is to be said of operands in the wrong order; "" where they are not."""
@@ -455,7 +459,7 @@ def main() -> None:
     except KeyboardInterrupt:
         # Told before the command began, or just as it was over.
         is_ending()
-        code = was_told() or INTERRUPTED
+        code = _Refusals(sys.argv[1:]).interrupted()
     try:
         # The package `mcp` closes it with the session.
         if not sys.stdout.closed:

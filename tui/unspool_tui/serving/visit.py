@@ -176,7 +176,7 @@ class Visit:
             await asyncio.gather(*parts, hearing, return_exceptions=True)
 
     async def _draw(self, process: asyncio.subprocess.Process) -> Ended:
-        """ScrollMemory on what the screen draws, as fast as the page takes it: the pipe makes the screen wait."""
+        """Pass on what the screen draws, as fast as the page takes it: the pipe makes the screen wait."""
         output = process.stdout
         assert output is not None
         if not await _is_ready(output):
@@ -192,7 +192,9 @@ class Visit:
                 return await self._broken(process)
             if head[:1] == b"D":
                 try:
-                    await asyncio.wait_for(self._socket.send_bytes(payload), self._limits.stall_s)
+                    # Not `wait_for`: up to Python 3.11 it loses a cancellation that comes just as the page has taken it.
+                    async with asyncio.timeout(self._limits.stall_s):
+                        await self._socket.send_bytes(payload)
                 except TimeoutError:
                     return SLOW
                 except (ConnectionError, RuntimeError):
@@ -203,7 +205,8 @@ class Visit:
     async def _broken(self, process: asyncio.subprocess.Process) -> Ended:
         """Return what a process said that ended without a word to the page."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(process.wait(), _END_S)
+            async with asyncio.timeout(_END_S):
+                await process.wait()
         last = self.said.rpartition("\n")[2].encode()[:_MOST_REASON_BYTES].decode("utf-8", "ignore")
         return Ended(BROKEN.code, last) if last else BROKEN
 
@@ -223,7 +226,7 @@ class Visit:
             await asyncio.sleep(left)
 
     async def _listen(self, process: asyncio.subprocess.Process) -> Ended:
-        """ScrollMemory on what the page sends; nothing here waits, so a socket that floods is noticed at once."""
+        """Pass on what the page sends; nothing here waits, so a socket that floods is noticed at once."""
         keyboard = process.stdin
         assert keyboard is not None
         while True:
@@ -262,7 +265,8 @@ class Visit:
                 return _told({"type": kind})
             case "ping", [str(mark)] if len(mark) <= 100:
                 with suppress(ConnectionError, RuntimeError):
-                    await asyncio.wait_for(self._socket.send_json(["pong", mark]), self._limits.stall_s)
+                    async with asyncio.timeout(self._limits.stall_s):
+                        await self._socket.send_json(["pong", mark])
                 return b""
         return None
 
@@ -271,7 +275,8 @@ class Visit:
         code = 1000 if why is GONE else why.code
         reason = why.reason.encode()[:_MOST_REASON_BYTES].decode("utf-8", "ignore").encode()
         with suppress(TimeoutError, ConnectionError, RuntimeError):
-            await asyncio.wait_for(self._socket.close(code=code, message=reason), _END_S)
+            async with asyncio.timeout(_END_S):
+                await self._socket.close(code=code, message=reason)
 
 
 async def _is_ready(output: asyncio.StreamReader) -> bool:
@@ -314,7 +319,8 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     # A process counts as ended only when its pipes were read to their end; what is still in them holds up its leave.
     pipes = [asyncio.create_task(_drain(pipe)) for pipe in (process.stdout, process.stderr) if pipe is not None]
     try:
-        await asyncio.wait_for(process.wait(), _END_S)
+        async with asyncio.timeout(_END_S):
+            await process.wait()
     except TimeoutError:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)

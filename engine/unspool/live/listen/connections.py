@@ -176,7 +176,8 @@ class Connections:
         if self.open:
             self._is_empty.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_empty.wait(), seconds)
+                async with asyncio.timeout(seconds):
+                    await self._is_empty.wait()
         for connection in tuple(self.open):
             connection.cut()
         await asyncio.sleep(0)
