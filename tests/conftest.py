@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 settings.register_profile(
     "unspool",
     deadline=None,
-    max_examples=12,
+    max_examples=15,
     # A suite that passes must pass again: examples are drawn anew only when asked for with HYPOTHESIS_PROFILE=explore.
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.data_too_large],

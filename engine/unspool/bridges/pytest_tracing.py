@@ -230,6 +230,9 @@ class _Search:
 
     def _explain_each(self, made: ast.ListComp | ast.SetComp | ast.GeneratorExp, depth: int) -> None:
         """Add the lines that wrote what an expression makes of each item; its names are not the frame's own."""
+        for node in ast.walk(made.elt):
+            if isinstance(node, ast.Call) and (name := _called_name(node)) in self._ended:
+                self._explain_call(name, None, depth)
         loop = made.generators[0]
         path = self._path_of(loop.iter)
         if path is None or type(path[2]) not in (list, tuple) or not isinstance(loop.target, ast.Name):

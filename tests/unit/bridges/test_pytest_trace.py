@@ -181,6 +181,15 @@ def test_the_report_names_the_lines_of_planted_bugs(tmp_path: Path) -> None:
     assert "10 failed, 1 passed" in printed
 
 
+def test_what_is_called_for_each_item_of_a_comprehension_is_named(tmp_path: Path) -> None:
+    (tmp_path / "test_each.py").write_text(
+        "def half(n):\n    return n // 3\n\n"
+        "def test_each():\n    numbers = [4, 6]\n    assert [half(n) for n in numbers] == [2, 3]\n"
+    )
+    printed = run(tmp_path, "--unspool=trace", "--tb=no", "test_each.py")
+    assert "half() was set at test_each.py:2 in half" in printed
+
+
 def test_a_failing_test_is_recorded_line_by_line(tmp_path: Path) -> None:
     printed = run(tmp_path, "--unspool=trace", "test_shop.py::test_notes")
     place = re.search(r"FAILED test_shop.py::test_notes: (\S+)", printed)
