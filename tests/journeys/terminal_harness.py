@@ -59,7 +59,12 @@ class Screen:
             if data[place] == 0x1B:
                 match = _CODE.match(data, place)
                 if match is None:
-                    break
+                    # A program that is stopped as it writes may lose the rest of a sequence; the next one ends it, as in a terminal.
+                    begun_anew = data.find(b"\x1b", place + 1) if data[place + 1 : place + 2] == b"[" else -1
+                    if begun_anew < 0:
+                        break
+                    place = begun_anew
+                    continue
                 if match["final"]:
                     self._control(match["args"].decode(), match["final"].decode())
                 place = match.end()
