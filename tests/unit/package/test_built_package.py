@@ -44,11 +44,12 @@ def test_the_wheel_passes_the_usual_checks(built: Path) -> None:
     _run(sys.executable, "-m", "twine", "check", "--strict", *map(str, built.iterdir()))
     _run(sys.executable, "-m", "check_wheel_contents", "--toplevel", "unspool,unspool_tui", str(wheel))
     with zipfile.ZipFile(wheel) as opened:
-        assert {name.split("/")[0] for name in opened.namelist()} == {
-            "unspool",
-            "unspool_tui",
-            f"unspool-{unspool.__version__}.dist-info",
-        }
+        held = opened.namelist()
+    meta = f"unspool-{unspool.__version__}"
+    assert {name.split("/")[0] for name in held} == {"unspool", "unspool_tui", f"{meta}.dist-info", f"{meta}.data"}
+    assert {name.rpartition("/")[0] for name in held if name.startswith(f"{meta}.data/")} == {
+        f"{meta}.data/data/share/man/man1"
+    }
 
 
 def story_told_by(programs: Path, folder: Path) -> int:
@@ -73,13 +74,16 @@ def test_a_plain_install_runs_the_demo_the_story_and_every_help(built: Path, tmp
     _run(sys.executable, "-m", "venv", str(tmp_path / "venv"))
     binary = tmp_path / "venv" / "bin"
     _run(str(binary / "python"), "-m", "pip", "install", "--quiet", str(wheel))
-    demo = tmp_path / "demo.unspool"
-    _run(str(binary / "unspool"), "demo", "--steps", "40", "--file", str(demo), cwd=tmp_path)
-    assert _run(str(binary / "unspool"), "blame", str(demo), cwd=tmp_path)
-    assert _run(str(binary / "unspool"), "--version", cwd=tmp_path).strip().endswith(unspool.__version__)
-    listed = _run(str(binary / "unspool"), "help", cwd=tmp_path).partition("Commands:")[2].split("\n\n")[0]
+    # Beside the environment, not around it: what lies below the current directory is named from there.
+    at = tmp_path / "shop"
+    at.mkdir()
+    demo = at / "demo.unspool"
+    _run(str(binary / "unspool"), "demo", "--steps", "40", "--file", str(demo), cwd=at)
+    assert _run(str(binary / "unspool"), "blame", str(demo), cwd=at)
+    assert _run(str(binary / "unspool"), "--version", cwd=at).strip().endswith(unspool.__version__)
+    listed = _run(str(binary / "unspool"), "help", cwd=at).partition("Commands:")[2].split("\n\n")[0]
     for line in listed.strip("\n").splitlines():
         name = line.split()[0]
         if line.startswith("  ") and not line.startswith("   "):
-            assert "Usage:" in _run(str(binary / "unspool"), name, "--help", cwd=tmp_path)
-    assert story_told_by(binary, tmp_path) > 5
+            assert "Usage:" in _run(str(binary / "unspool"), name, "--help", cwd=at)
+    assert story_told_by(binary, at) > 5
