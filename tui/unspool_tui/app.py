@@ -101,6 +101,7 @@ class TabScreens:
             follow: keep up with new entries.
         """
         self.tabs = tabs
+        self.passing = options.passing
         self.remembers = options.remember and settings.remember and not options.permits.visitor
         self._app = app
         self._settings = settings

@@ -156,6 +156,7 @@ class UiOptions(Struct, frozen=True):
         select: address (atom first) to show in Inspect at first; empty leaves what was selected.
         permits: what the person at the screen may do; a visitor's place is never remembered.
         card: what is told at first: `app`, unless it was closed before, or `demo`; empty for nothing.
+        passing: of a source that goes away when the person leaves, what would keep it; empty for one that stays.
     """
 
     ascii: bool | None = None
@@ -168,3 +169,4 @@ class UiOptions(Struct, frozen=True):
     select: Address = ()
     permits: Permits = EVERYTHING
     card: str = ""
+    passing: str = ""

@@ -111,13 +111,15 @@ class _Write(NamedTuple):
 class NoteDesk:
     """Reads and writes the notes on one source. `read` and `work` take as long as a disk does, and belong into a worker."""
 
-    def __init__(self, history: History, source: NamedSource | None) -> None:
+    def __init__(self, history: History, source: NamedSource | None, passing: str = "") -> None:
         """Begin with nothing read.
 
         Args:
             history: what the notes are on.
             source: how it was named; None for a history that was handed over open.
+            passing: of a source that goes away with its notes when the person leaves, what would keep it.
         """
+        self.passing = passing
         self._history = history
         self._name = _name_of(history) if source is None else source.name
         self._select = {} if source is None else source.select
@@ -161,7 +163,7 @@ class NoteDesk:
         """Have a note written by the next `work`, in place of one that could not be; what waits is written by `finish`."""
         about = draft.seq, draft.address
         self._failed.pop(about, None)
-        self._waiting.append(_Write(about, lambda notes: _written(notes, self._history, draft)))
+        self._waiting.append(_Write(about, lambda notes: _written(notes, self._history, draft, self._where(notes))))
 
     def keep_bookmarks(self, seqs: Iterable[int]) -> None:
         """Have bookmarks kept among the notes by the next `work`."""
@@ -171,10 +173,13 @@ class NoteDesk:
             from unspool.sources.written_notes import new_note  # read in the worker, which loads it too
 
             notes.add(*(new_note(self._history, seq, "", part=notes.part) for seq in wanted))
-            return f"{format_units.count(len(wanted), 'bookmark')} kept in {notes.place}"
+            return f"{format_units.count(len(wanted), 'bookmark')} kept {self._where(notes)}"
 
         self._failed.pop(None, None)
         self._waiting.append(_Write(None, keep))
+
+    def _where(self, notes: SourceNotes) -> str:
+        return f"until you leave: {self.passing}" if self.passing else f"in {notes.place}"
 
     def work(self) -> NotesShown:
         """Write all that waits, and return the notes as they are then.
@@ -218,18 +223,18 @@ def _stamp(place: Path | None) -> tuple[int, int, int] | None:
     return None if found is None else (found.st_ino, found.st_size, found.st_mtime_ns)
 
 
-def _written(notes: SourceNotes, history: History, draft: NoteDraft) -> str:
-    """Write a draft, and say what became of it."""
+def _written(notes: SourceNotes, history: History, draft: NoteDraft, where: str) -> str:
+    """Write a draft, and say what became of it; `where` says where it is kept."""
     from unspool.sources.written_notes import NoteChange, new_note  # read in the worker, which loads it too
 
     if draft.seen is None:
         if not draft.text.strip():
             return ""
         notes.add(new_note(history, draft.seq, draft.text, draft.address, part=notes.part))
-        return f"note kept in {notes.place}"
+        return f"note kept {where}"
     change = notes.edit(draft.seen.note, draft.text)
     return {
-        NoteChange.WRITTEN: f"note kept in {notes.place}",
+        NoteChange.WRITTEN: f"note kept {where}",
         NoteChange.REMOVED: "note removed",
         NoteChange.BESIDE: "somebody changed that note meanwhile: both are kept",
         NoteChange.LEFT: "somebody changed that note meanwhile: it is not removed",

@@ -76,6 +76,14 @@ async def test_a_note_on_the_entry_and_one_on_a_value(shop: Path) -> None:
     assert kept(shop) == [(4, "", "look at this")]
 
 
+async def test_notes_on_a_source_that_goes_away_say_so_before_and_after(shop: Path) -> None:
+    async with drive(make_app(open_file(shop), at=4, passing="unspool demo --file FILE keeps it")) as driver:
+        await driver.press("1", "i")
+        assert "kept until you leave: unspool demo --file FILE keeps it" in driver.text()
+        await driver.press("x", "enter")
+        await driver.until(lambda: "note kept until you leave: unspool demo --file FILE keeps it" in driver.line(-1))
+
+
 async def test_notes_that_are_there_are_shown_and_looking_writes_nothing(shop: Path) -> None:
     with open_history(shop) as history:
         SourceNotes(str(shop)).add(new_note(history, 3, "two\nlines \x1b[31m[red]"))

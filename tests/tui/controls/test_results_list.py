@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hostile_texts import HOSTILE_TEXTS
@@ -11,6 +13,10 @@ from hypothesis import strategies as st
 from shop_files import record
 from tui_driver import Driver, drive, make_app, open_file
 
+from support.keys import press_keys
+from unspool.query.checkers import CheckReport
+from unspool_tui import questions
+from unspool_tui.demo_app import run_at_once
 from unspool_tui.view import moves
 from unspool_tui.view.model import ListKind, Pane, ResultList, ResultRow, View, seconds_left
 
@@ -43,6 +49,31 @@ async def test_moving_in_the_list_previews_and_escape_returns_to_the_start(shop_
         await driver.press("5", "k")
         assert driver.view.dock.open
         assert driver.view.head == hits[at + 1]
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_enter_before_anything_is_found_says_what_is_looked_for_and_goes_there_once_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, leaves: bool
+) -> None:
+    gate, check_all = threading.Event(), questions.check_all
+
+    def checked(*asked: Any) -> CheckReport:
+        gate.wait()
+        return check_all(*asked)
+
+    monkeypatch.setattr(questions, "check_all", checked)
+    run_at_once(str(tmp_path / "shop.unspool"), rate=5, steps=120, seed=0, bug=True)
+    async with drive(make_app(open_file(tmp_path / "shop.unspool"), at=2)) as driver:
+        try:
+            await press_keys(driver.pilot, "K", "enter")
+            await driver.until(lambda: "Findings of the checkers: 0% of 121 entries" in driver.line(-1))
+            await press_keys(driver.pilot, *["1"] * leaves)
+        finally:
+            gate.set()
+        await driver.settle()
+        assert driver.view.focus is Pane.HISTORY
+        assert driver.view.dock.count
+        assert driver.view.head == (2 if leaves else 17)
 
 
 async def test_enter_stays_and_the_jump_list_leads_back(shop_file: Path) -> None:

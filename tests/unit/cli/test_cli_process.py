@@ -8,11 +8,15 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
 from support.waiting import wait_until
 from unspool import Recorder, open_history
+from unspool.errors import UnreadableSource
+from unspool_tui import cli
+from unspool_tui.cli import opening
 
 FIXTURES = Path(__file__).parents[3] / "fixtures"
 SOURCE = str(FIXTURES / "states" / "envelope.jsonl")
@@ -110,6 +114,21 @@ def test_a_demo_that_cannot_record_says_why(tmp_path: Path) -> None:
     done = subprocess.run([*PROGRAM, "demo", "--steps", "1", "--file", file], capture_output=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (3, b"", 1)
     assert done.stderr.startswith(f"unspool: {file}: cannot be opened for writing".encode())
+
+
+@pytest.mark.parametrize("is_quiet", [False, True])
+def test_the_demo_says_at_once_that_a_screen_follows(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], is_quiet: bool
+) -> None:
+    def begin(*_: object, **__: object) -> NoReturn:
+        said.append(capsys.readouterr().err)
+        raise UnreadableSource("the shop stays closed")
+
+    said: list[str] = []
+    monkeypatch.setattr(opening, "stdout_is_terminal", lambda: True)
+    monkeypatch.setattr(opening, "shop_running", begin)
+    assert cli.run(["demo", *["--quiet"] * is_quiet]) == 3
+    assert ["the screen follows" in each for each in said] == [not is_quiet]
 
 
 def test_the_demo_records_itself_and_stops(tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def show(
     tabs: Tabs | None = None,
     select: Address = (),
     permits: Permits | None = None,
-    remember: bool = True,
+    passing: str = "",
     card: str = "app",
 ) -> None:
     """Show a history, or several as tabs, in the terminal UI until the user leaves.
@@ -179,7 +179,7 @@ def show(
         tabs: all sources, where there are several.
         select: what is selected at first.
         permits: what the person may do; None for everything.
-        remember: the place is kept for the next time; pointless for a file that goes away at the end.
+        passing: of a source that goes away when the user leaves, what would keep it; neither place nor notes outlive it.
         card: what is told at first; see `UiOptions`.
     """
     if select and history is not None:
@@ -197,8 +197,9 @@ def show(
         poll=common.poll,
         select=select,
         permits=permits or EVERYTHING,
-        remember=remember,
+        remember=not passing,
         card=card,
+        passing=passing,
     )
     if tabs is None:
         tabs = Tabs([Tab(source_of(common, follow=follow), at_entry, history, given=common.identity)])
@@ -396,6 +397,9 @@ def demo_command(
     is_shown = stdout_is_terminal()
     if not is_shown and seconds is None and steps is None:
         seconds = _SHORT_RUN_S
+    if is_shown and not quiet:
+        # A loaded machine takes seconds until there is an entry and a screen to show it on.
+        click.echo("unspool: a small shop opens and records itself; the screen follows", err=True)
     with ScratchFolder() as folder:
         path = file or folder / "shop.unspool"
         common = replace(common, source=str(path))
@@ -409,7 +413,8 @@ def demo_command(
                 process.wait()
             with opened(common, follow=live) as history:
                 if is_shown:
-                    show(common, history, None, follow=live, remember=file is not None, card="demo" if bug else "app")
+                    passing = "" if file is not None else "unspool demo --file FILE keeps it"
+                    show(common, history, None, follow=live, passing=passing, card="demo" if bug else "app")
                 else:
                     print_all(common, history)
                 return judge(common, history.verdict)

@@ -57,7 +57,16 @@ def add(main: HistoryScreen, results: ResultList, rows: Iterable[ResultRow]) -> 
         results.add(row)
     if is_shown(main, results):
         main.apply(replace(main.view, dock=replace(main.view.dock, count=len(results))))
+        _go_where_wanted(main, results)
         main.repaint()
+
+
+def _go_where_wanted(main: HistoryScreen, results: ResultList) -> None:
+    """Go where the first row leads, if somebody asked for that before it was there and has not left the list since."""
+    if results.wanted and len(results):
+        results.wanted = False
+        if main.view.focus is Pane.RESULTS:
+            choose(main)
 
 
 def finish(main: HistoryScreen, results: ResultList, said: str) -> None:
@@ -97,8 +106,13 @@ def point_at(main: HistoryScreen, seq: int) -> None:
 
 def choose(main: HistoryScreen) -> None:
     """Stay where the row under the cursor leads, and give the keys back."""
+    results = main.scene.results.list
+    if not main.view.dock.count and main.view.dock.running:
+        results.wanted = True
+        main.flash(f"{results.title}: {results.progress()}; goes to the first as soon as there is one")
+        return
     if not main.view.dock.count:
-        main.flash("nothing is listed yet" if main.view.dock.running else "nothing is listed", "warning")
+        main.flash("nothing is listed", "warning")
         return
     to_row(main, main.view.dock.cursor)
     main.apply(moves.stay(main.view))
@@ -201,8 +215,10 @@ def _in_order(main: HistoryScreen, listed: ResultList, report: CheckReport) -> R
         dock = main.view.dock
         at = listed[dock.cursor] if dock.cursor < len(listed) else None
         row = next((row for row in range(len(ordered)) if ordered[row] == at), 0)
+        ordered.wanted = listed.wanted
         main.scene.results.show(ordered)
         main.apply(replace(main.view, dock=replace(dock, count=len(ordered), cursor=row)))
+        _go_where_wanted(main, ordered)
     return ordered
 
 
@@ -243,7 +259,8 @@ def desk_of(main: HistoryScreen) -> NoteDesk:
     """Return what reads and writes the notes of a screen, made when it is first asked for."""
     if main.notes is None:
         tab = _tab_of(main)
-        main.notes = NoteDesk(main.scene.history, None if tab is None else tab.source)
+        source = None if tab is None else tab.source
+        main.notes = NoteDesk(main.scene.history, source, main.unspool_app.tab_screens.passing)
         main.at_end.append(main.notes.finish)
     return main.notes
 
@@ -313,7 +330,8 @@ def write_note(main: HistoryScreen) -> None:
         desk.write(NoteDraft(seq, address, text.replace(_NEW_LINE, "\n"), seen))
         _ask(main, desk.work, lambda: _list_again(main, desk))
 
-    hint = on_grid(f"note on {on}; kept beside the history{', empty removes it' if seen else ''}")
+    where = f"kept until you leave: {desk.passing}" if desk.passing else "kept beside the history"
+    hint = on_grid(f"note on {on}; {where}{', empty removes it' if seen else ''}")
     text = "" if seen is None else seen.note.text.replace("\n", _NEW_LINE)
     # What could not be written comes back with the arrow keys.
     main.open(Prompt("note", hint, text=text, history=before), typed)

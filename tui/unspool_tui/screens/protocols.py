@@ -41,7 +41,10 @@ class Dialog(Protocol[Result]):
 
 
 class TabSwitcher(Protocol):
-    """The screens of the tabs; see `tab_screens.TabScreens`."""
+    """The screens of the tabs; see `app.TabScreens`."""
+
+    passing: str
+    """Of sources that go away when the person leaves, what would keep them; empty for those that stay."""
 
     def show(self, number: int, at: int | None = None) -> None:
         """Bring a tab to the front, at an entry where one is given."""

@@ -352,6 +352,7 @@ class ResultList:
         "said",
         "title",
         "total",
+        "wanted",
     )
 
     def __init__(self, kind: ListKind, title: str, *, total: int = 0, clock: Callable[[], float] = monotonic) -> None:
@@ -368,6 +369,8 @@ class ResultList:
         self.total = total
         self.looked_at = 0
         self.said = ""
+        self.wanted = False
+        """Somebody wants to go where the first row leads, as soon as there is one."""
         self._clock = clock
         self._started = clock()
         self._seqs = array("q")
