@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import deque
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,7 @@ from unspool_tui.view.axis import (
 )
 from unspool_tui.view.model import View
 from unspool_tui.view.moves import choose_part, select
+from unspool_tui.view.overview import EntryLedger
 from unspool_tui.widgets.timeline import LABEL, lane_room, margin, span
 
 action = pytest.mark.action
@@ -90,6 +92,50 @@ def test_figures_are_those_of_the_entries_of_each_cell(
                     is_number = type(value) in (int, float) and value != 10**400 and math.isfinite(value)
                     if drawn:
                         assert numbers[cell] == (value if is_number else None)
+
+
+def told_alike(followed: CellFigures | None, anew: CellFigures | None) -> bool:
+    """Whether two answers about a cell agree; either may do without a value where the atom is known to be no number."""
+    assert followed is not None
+    assert anew is not None
+    unlike = followed.valued and anew.valued and followed.value != anew.value
+    return (followed.writes, followed.last) == (anew.writes, anew.last) and not unlike
+
+
+@given(states, st.integers(1, 12), st.integers(1, 9))
+def test_while_a_history_grows_the_newest_cell_goes_on(
+    told: list[dict[str, Any]], columns: int, at_once: int
+) -> None:
+    lanes = tuple(atom_lane(atom) for atom in ("a", "b", "c d", "e"))
+    store = MemoryStore("lanes")
+    with Recorder(store, on_error="raise") as recorder, History(store) as history:
+        book = LaneBook(history)
+        for start in range(0, len(told), at_once):
+            for state in told[start : start + at_once]:
+                recorder.record(state, "step")
+            history.refresh()
+            axis = entry_axis(0, len(history), columns)
+            anew = worked_out(LaneBook(history), lanes, axis, history)
+            for row, other in zip(worked_out(book, lanes, axis, history), anew, strict=True):
+                assert all(map(told_alike, row.cells, other.cells))
+
+
+def test_no_cell_is_remembered_for_each_look_at_a_history_that_grows() -> None:
+    lanes, store = (atom_lane("a"), atom_lane("b")), MemoryStore("lanes")
+    axes, whole = set(), set()
+    with Recorder(store, on_error="raise") as recorder, History(store) as history:
+        book, ledger = LaneBook(history), EntryLedger(history.columns())
+        for number in range(1_700):
+            recorder.record({"a": number, "b": number // 3}, "step")
+            if number < 1_500 or number % 2:
+                continue
+            history.refresh()
+            axis = entry_axis(0, len(history), 20)
+            ledger.catch_up(len(history.columns()))
+            deque(book.work_out(lanes, axis, ledger, len(history)), maxlen=0)
+            axes.add(axis.edges[:-1])
+            whole.update(pairwise(axis.edges[:-1]))
+        assert book.kept <= (len(whole) + len(axes)) * len(lanes)
 
 
 @given(texts, texts, st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), st.floats())), max_size=40), widths)

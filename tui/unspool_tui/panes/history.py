@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from unspool.history.history import History
 
 T = TypeVar("T")
-_KEPT: Final = 4096
+_KEPT: Final = 1024
 _AT_ONCE: Final = 40
 """Entries read together; about a screenful."""
 

@@ -38,8 +38,8 @@ _SAMPLE: Final = 64
 """Entries that are asked which atoms they changed together."""
 _CHUNK: Final = 4096
 """Writes that are looked at before the worker may turn to other things."""
-_CELLS_KEPT: Final = 60_000
-"""Cells of all lanes that are remembered: those of dozens of axes, at about a hundred bytes each."""
+_CELLS_KEPT: Final = 16_000
+"""Cells of all lanes that are remembered: those of a dozen axes, at about 300 bytes each."""
 _ERRORS_KEPT: Final = 100_000
 _META_READ: Final = 50_000
 """Entries up to which the meta of all of them is read for errors; of longer histories, that of notes only."""
@@ -59,6 +59,8 @@ class LaneBook:
         self.ranking = Ranking()
         self._cells: dict[Lane, dict[Range, CellFigures]] = {}
         self._kept = 0
+        self._newest: dict[Lane, Range] = {}
+        """By lane, the cell that ended with the newest entry when it was counted: it goes on where more entries arrive."""
         self._probed: dict[Lane, int] = {}
         """How many values of an atom were no number; -1 where one was."""
         self._errors = array("q")
@@ -70,6 +72,7 @@ class LaneBook:
     def forget(self) -> None:
         """Work all out anew: the history was cut or replaced."""
         self._cells.clear()
+        self._newest.clear()
         self._probed.clear()
         self._errors = array("q")
         self._kept = self._meta_read = 0
@@ -82,6 +85,11 @@ class LaneBook:
             self.ranking = ranked(self._activity(), self._changed_together(view.total), view.total)
         has_notes = bool(ledger.ready and ledger.note_count()) or bool(self._errors)
         return lanes_of(view, self.ranking, notes=has_notes, most=most)
+
+    @property
+    def kept(self) -> int:
+        """How many cells of all lanes are remembered."""
+        return self._kept
 
     @property
     def unranked(self) -> bool:
@@ -165,19 +173,27 @@ class LaneBook:
             self.ranking = ranked(changes, together, total)
             yield True
         if self._kept > _CELLS_KEPT:
-            self._cells.clear()
-            self._kept = 0
-            self._version += 1
+            self._keep_only(axis)
         wanted = [lane for lane in lanes if lane.kind is not LaneKind.NOTES]
         for lane in wanted:
-            yield from self._count(lane, axis)
+            yield from self._count(lane, axis, total)
         for lane in wanted:
             if lane.kind is LaneKind.ATOM:
                 yield from self._value(lane, axis)
         yield from self._read_meta(ledger, total)
         yield True
 
-    def _count(self, lane: Lane, axis: Axis) -> Iterator[bool | None]:
+    def _keep_only(self, axis: Axis) -> None:
+        """Forget the cells that an axis does not show."""
+        shown = set(pairwise(axis.edges))
+        self._cells = {
+            lane: {part: figures for part, figures in known.items() if part in shown}
+            for lane, known in self._cells.items()
+        }
+        self._kept = sum(map(len, self._cells.values()))
+        self._version += 1
+
+    def _count(self, lane: Lane, axis: Axis, total: int) -> Iterator[bool | None]:
         """Count the writes of the cells that are not known."""
         known = self._cells.setdefault(lane, {})
         edges = axis.edges
@@ -186,8 +202,12 @@ class LaneBook:
         ]
         for low, high in _runs(missing):
             counts, lasts = [0] * (high - low), [-1] * (high - low)
+            start, begun = edges[low], self._begun(lane, _range(axis, low))
+            before = None if begun is None else known.get(begun)
+            if begun is not None and before is not None:
+                start, counts[0], lasts[0] = begun[1], before.writes, before.last
             for atom in lane.atoms:
-                writes = self._history.writes(atom, edges[low], edges[high])
+                writes = self._history.writes(atom, start, edges[high])
                 try:
                     while chunk := list(islice(writes, _CHUNK)):
                         _share_out(chunk, edges, low, high, counts, lasts)
@@ -199,8 +219,20 @@ class LaneBook:
                 if edges[cell] < edges[cell + 1]:
                     known[_range(axis, cell)] = CellFigures(counts[cell - low], lasts[cell - low])
                     self._kept += 1
+            if begun is not None and before is not None:
+                if before.last == lasts[0]:
+                    # The number at its end is the same, too.
+                    known[_range(axis, low)] = before
+                self._kept -= known.pop(begun, None) is not None
+            if edges[high] == total:
+                self._newest[lane] = _range(axis, high - 1)
             self._version += 1
             yield True
+
+    def _begun(self, lane: Lane, part: Range) -> Range | None:
+        """Return the cell that was counted when fewer entries were there, which another one begins with."""
+        newest = self._newest.get(lane)
+        return newest if newest is not None and newest[0] == part[0] and newest[1] < part[1] else None
 
     def _value(self, lane: Lane, axis: Axis) -> Iterator[bool | None]:
         """Find the number at the end of each cell, first of few cells all over the axis, then of those in between."""

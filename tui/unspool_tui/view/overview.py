@@ -100,7 +100,8 @@ class RangeFacts(Struct, frozen=True):
     depth: int
 
 
-_RANGES_KEPT = 4096
+_RANGES_KEPT: Final = 1024
+"""Ranges whose facts are remembered: those of some axes, at about 300 bytes each."""
 
 
 class EntryLedger:
@@ -205,12 +206,14 @@ class EntryLedger:
         """Return what is drawn of the entries from `start` to `stop - 1`."""
         found = self._ranges.get((start, stop))
         if found is None:
-            if len(self._ranges) >= _RANGES_KEPT:
-                self._ranges.clear()
             low, high = start - self._base, stop - self._base
             fulls, notes = self._kinds.count(_FULL, low, high), self._kinds.count(_NOTE, low, high)
             found = RangeFacts(self.changes.between(start, stop), fulls, notes, self.deepest(start, stop))
-            self._ranges[start, stop] = found
+            if stop != self._seen:
+                # What ends with the newest entry is another range when the next has arrived.
+                if len(self._ranges) >= _RANGES_KEPT:
+                    self._ranges.clear()
+                self._ranges[start, stop] = found
         return found
 
     def deepest(self, start: int, stop: int) -> int:
