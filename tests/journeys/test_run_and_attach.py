@@ -266,12 +266,31 @@ def test_a_name_that_is_not_there_is_refused_with_one_that_is(app: Any, tmp_path
     assert not (tmp_path / "app.unspool").exists()
 
 
+@needs_monitoring
+def test_what_was_asked_for_and_never_came_is_told(app: Any, tmp_path: Path) -> None:
+    program = app(SHOP + "CART.add(1)")
+    asked = ["--watch", "CART", "--watch", "NOPE", "--trace", "__main__:nofn", "--trace", "__main__:Cart.add"]
+    done = run("run", "--headless", *asked, "--python", PYTHON, "--", program, folder=tmp_path)
+    assert "nothing named NOPE was seen" in done.stderr
+    assert "no call of __main__:nofn (--trace) was seen" in done.stderr
+    (tmp_path / "app.unspool").unlink()
+    done = run(
+        "run", "--headless", "--watch", "CART", "--when", "NOPE", "--python", PYTHON, "--", program, folder=tmp_path
+    )
+    assert "nothing named" not in done.stderr
+    assert "--when says never held: NameError: there is no NOPE among what is watched" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
         (["run"], "Missing argument"),
         (["run", "--wacth", "x", "app.py"], "no such option: --wacth"),
         (["run", "--", "-m"], "which program?"),
+        (["run", "--watch", "U[", "--", "app.py"], "'U[': letter 2, '[', is no part of a name"),
+        (["run", "--watch", "@app:", "--", "app.py"], "a name is missing"),
+        (["run", "--trace", "app:f()", "--", "app.py"], "letter 6, '(', is no part of a name"),
+        (["run", "--when", "U[", "--", "app.py"], "at letter 2"),
         (["run", "--python", "no-such-python", "--", "app.py"], "no-such-python: no such Python"),
         (["run", "--", "."], "without __main__.py"),
         (["attach", "999999999"], "there is no process 999999999"),

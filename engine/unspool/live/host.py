@@ -168,6 +168,18 @@ class Host:
         """Whether nothing that is watched was ever there."""
         return self._taking is None or self._taking.is_empty
 
+    def missing(self) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+        """Return names that never stood for anything, traced functions that were never called, and why a condition never held.
+
+        All are empty where the agent said no goodbye.
+        """
+        said = self.statistics
+        return (
+            _texts(said.get("unseen_names")),
+            _texts(said.get("uncalled")),
+            str(said.get("when") or "")[:_MOST_SAID],
+        )
+
     def start(self) -> None:
         """Wait for the agent and record what it tells, in a thread."""
         self._thread.start()

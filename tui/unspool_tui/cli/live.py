@@ -12,6 +12,7 @@ import shutil
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -56,6 +57,8 @@ _MOST_HELP: Final = 60
 """Letters of a command line beside a number that is completed."""
 _NOTES: Final = ("sql", "http", "log")
 _FOUND_NONE, _UNREADABLE = 1, 3
+_NO_IDENTIFIERS: Final = ("*", "<locals>", "<lambda>")
+"""Parts of a name that stand for all there is, or are what Python calls it."""
 _SWEEP: Final = "sweep"
 _STORES: Final = "--stores"
 _NOTHING_FOUND: Final = (
@@ -128,6 +131,7 @@ def _wanted(function: Callable[..., int | None]) -> Callable[..., int | None]:
             redact=given.pop("redact"),
             notes=given.pop("notes"),
         )
+        _require_readable(wanted)
         status = given.pop("status")
         color = not given.pop("no_color") and not os.environ.get("NO_COLOR")
         quiet = given.pop("quiet")
@@ -143,6 +147,50 @@ def _wanted(function: Callable[..., int | None]) -> Callable[..., int | None]:
     for option in reversed(_WANTED):
         decorated = option(decorated)
     return decorated
+
+
+def _require_readable(wanted: Wanted) -> None:
+    """Refuse what is not written as it must be, before a program is started or a file made.
+
+    Raises:
+        click.BadParameter: names the place.
+    """
+    for option, texts in (("--watch", wanted.watch), ("--trace", wanted.trace)):
+        for text in texts:
+            at = _misspelt_at(text.removeprefix("@"))
+            if at is not None:
+                at += text.startswith("@")
+                what = (
+                    f"letter {at + 1}, {text[at]!r}, is no part of a name"
+                    if at < len(text)
+                    else "a name is missing at its end"
+                )
+                raise click.BadParameter(
+                    f"{text!r}: {what}; write NAME, module:NAME or module:NAME.attribute", param_hint=option
+                )
+    if wanted.when is not None:
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                compile(wanted.when.strip(), "--when", "eval")
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            at_letter = f", at letter {error.offset}" if isinstance(error, SyntaxError) and error.offset else ""
+            why = error.msg if isinstance(error, SyntaxError) else "it cannot be read"
+            raise click.BadParameter(
+                f"{wanted.when!r} is no expression of Python: {why}{at_letter}", param_hint="--when"
+            ) from None
+
+
+def _misspelt_at(name: str) -> int | None:
+    """Return where a name stops being one; None where it is one. A module may be called as its file is."""
+    module, colon, path = name.rpartition(":")
+    if colon and (not module or module != module.strip()):
+        return 0
+    at = len(module) + len(colon)
+    for part in path.split("."):
+        if not part.isidentifier() and part not in _NO_IDENTIFIERS:
+            return at + next((end for end in range(len(part)) if not part[: end + 1].isidentifier()), 0)
+        at += len(part) + 1
+    return None
 
 
 class _Words(ProgramListener):
@@ -259,6 +307,12 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
     require_program(words, python)
     if around.is_shown:
         return _show(["run", *options], ["--", *words], around, name_of(words), ends_with_screen=False)
+
+    command = command_line(words, Path(_AGENT), python)
+    if command[command.index(_AGENT) + 1] == "-c" and not around.common.quiet:
+        say(
+            "lines of -c cannot be followed: what they change is found by looking now and then; put the code into a file"
+        )
 
     kept = [*options, *(("-o", str(around.file)) if around.file is not None and around.status is None else ())]
     again = (["unspool", "run", *kept], ["--", *words])
@@ -517,7 +571,8 @@ class _Recording:
         watched = () if self.host.program is None else self.host.program.watch
         if self._quiet:
             return
-        if self.host.is_empty and watched:
+        unseen, uncalled, never = self.host.missing()
+        if self.host.is_empty and watched and (not self.host.statistics or len(unseen) == len(watched)):
             say(f"nothing named {' or '.join(watched)} was seen; without --watch you are told what could be recorded")
         elif self.host.is_empty and self._words.has_found:
             return
@@ -529,6 +584,13 @@ class _Recording:
                 say(
                     "changes between two looks are not among them: --stores, or --python python3.12, records each with its line"
                 )
+
+            if unseen:
+                say(f"nothing named {' or '.join(unseen)} was seen")
+        if uncalled:
+            say(f"no call of {' or '.join(uncalled)} (--trace) was seen")
+        if never:
+            say(f"what --when says never held: {never}")
 
     def __enter__(self) -> Self:
         return self

@@ -310,6 +310,12 @@ class Monitoring:
 
     def _called(self, sites: CodeSites, frame: FrameType) -> None:
         code, session = sites.code, self._session
+        module = str(frame.f_globals.get("__name__", ""))
+        session.called.update(
+            f"{wanted}:{name}" if wanted else name
+            for wanted, name in self._traced
+            if name == code.co_qualname and wanted in ("", module, session.names.module_name_of(module))
+        )
         count = code.co_argcount + code.co_kwonlyargcount
         names = code.co_varnames[:count]
         told = [[name, session.graph.cell_of(local_value(frame, name, sites))] for name in names]

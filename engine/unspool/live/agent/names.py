@@ -21,6 +21,7 @@ class Watch:
         module: the module it names, "" for none.
         parts: the dotted names that follow.
         of_class: the name of the class whose instances are meant.
+        was_seen: it stood for something at some time.
     """
 
     def __init__(self, text: str) -> None:
@@ -31,6 +32,7 @@ class Watch:
         self.parts = tuple(path.split("."))
         self.instances: list[tuple[str, weakref.ref[Any]]] = []
         self.total = 0
+        self.was_seen = False
 
     @property
     def atom(self) -> str:
@@ -182,10 +184,14 @@ class Names:
                 alive = [(name, held, held()) for name, held in watch.instances]
                 watch.instances = [(name, held) for name, held, value in alive if value is not None]
                 found += [(name, value) for name, _, value in alive if value is not None]
+                watch.was_seen = watch.total > 0
                 continue
             local = self.frames.get(".".join(watch.parts[:-1]))
             if local is not None:
                 values = local.values()
+                watch.was_seen = (
+                    watch.was_seen or watch.parts[-1] in values or (watch.parts[-1] == "*" and bool(values))
+                )
                 if watch.parts[-1] == "*":
                     found += values.items()
                 elif watch.parts[-1] in values:
@@ -194,6 +200,7 @@ class Names:
             value = self.value(watch)
             if value is not LOST and not isinstance(value, FunctionType):
                 found.append((watch.atom, value))
+                watch.was_seen = True
         used: dict[str, int] = {}
         return [(_numbered(name, used), value) for name, value in found]
 
@@ -201,7 +208,9 @@ class Names:
         """Return the one root that all atoms belong to, or `LOST` where there are several, or none yet."""
         if len(self.watches) != 1 or self.watches[0].of_class or self.frames:
             return LOST
-        return self.value(self.watches[0])
+        value = self.value(self.watches[0])
+        self.watches[0].was_seen = self.watches[0].was_seen or value is not LOST
+        return value
 
     def explain(self, watch: Watch) -> str:
         """Return in a line why a name stands for nothing; "" where it stands for something, or may do so later."""

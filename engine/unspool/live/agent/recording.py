@@ -52,6 +52,7 @@ class Session(Turns):
         on_line, on_returned: called at every line, and every return, of the project.
         on_new_kinds: called with types that became part of the state.
         on_more_code: called when modules are looked into that were not before.
+        called: functions of `--trace` that were called.
         has_lost: a store that cannot be followed may have changed something that was not looked for yet.
         reads_calls: calls are sites too, because no event hands over what they change.
     """
@@ -82,6 +83,9 @@ class Session(Turns):
         self.exact = bool(self.config["exact"])
         self.rate = float(self.config["rate"]) * _WINDOW
         self.when = compile(self.config["when"], "--when", "eval") if self.config["when"] else None
+        self.called: set[str] = set()
+        self._has_held = False
+        self._when_error = ""
         self.on_owner: Callable[[CodeType], None] = lambda _: None
         self.on_store: Callable[[Any, Place], None] | None = None
         self.on_line: Callable[[FrameType, int], None] | None = None
@@ -448,9 +452,25 @@ class Session(Turns):
         assert self.when is not None
         scope = dict(self.names.roots())
         try:
-            return bool(eval(self.when, dict(vars(sys.modules["builtins"])), scope))  # noqa: S307 - the user's own
-        except Exception:  # noqa: BLE001 - a name that is not there yet: not now
+            held = bool(eval(self.when, dict(vars(sys.modules["builtins"])), scope))  # noqa: S307 - the user's own
+        except Exception as error:  # noqa: BLE001 - a name that is not there yet: not now
+            self._when_error = type_name(type(error)).removeprefix("builtins.")
+            if isinstance(error, NameError) and type(error.name) is str:
+                self._when_error += f": there is no {error.name} among what is watched"
             return False
+        self._when_error = ""
+        self._has_held = self._has_held or held
+        return held
+
+    def _missing(self) -> dict[str, Any]:
+        """Return what was asked for and never came: names, calls, and a condition that never held with the reason."""
+        found: dict[str, Any] = {
+            "unseen_names": [watch.text for watch in self.names.watches if not watch.was_seen],
+            "uncalled": [text for text in self.config["trace"] if text not in self.called],
+        }
+        if self.when is not None and not self._has_held:
+            found["when"] = self._when_error or "it was false each time"
+        return found
 
     def _commit(
         self,
@@ -677,7 +697,15 @@ class Session(Turns):
         """Say the last message and close the link."""
         capped = list(self._capped.values())
         self.link.send(
-            {"m": "bye", "why": why, **self.statistics, "capped": capped, "cpu": self.cpu, "faults": self.faults}
+            {
+                "m": "bye",
+                "why": why,
+                **self.statistics,
+                **self._missing(),
+                "capped": capped,
+                "cpu": self.cpu,
+                "faults": self.faults,
+            }
         )
         self.is_over = True
         SOURCES.forget()
