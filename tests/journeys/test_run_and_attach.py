@@ -153,6 +153,10 @@ def test_a_module_and_code_run_as_under_python_itself(tmp_path: Path, app: Any) 
     code = "X = {'n': 1}\nX['n'] = 2\nprint(X)"
     done = run("run", "--headless", "--watch", "X", "--", PYTHON, "-c", code, folder=tmp_path)
     assert (done.returncode, done.stdout) == (0, "{'n': 2}\n")
+    asked = subprocess.run(
+        [*UNSPOOL, "blame", "program.unspool", "n"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert ("<string>:2" in asked.stdout) is (NEWEST in monitored()), asked.stdout + asked.stderr
 
 
 def test_a_program_decides_itself_what_a_signal_does(app: Any, tmp_path: Path) -> None:
@@ -266,17 +270,18 @@ def test_a_name_that_is_not_there_is_refused_with_one_that_is(app: Any, tmp_path
     assert not (tmp_path / "app.unspool").exists()
 
 
-@needs_monitoring
-def test_what_was_asked_for_and_never_came_is_told(app: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", VERSIONS)
+def test_what_was_asked_for_and_never_came_is_told(app: Any, tmp_path: Path, version: str) -> None:
     program = app(SHOP + "CART.add(1)")
-    asked = ["--watch", "CART", "--watch", "NOPE", "--trace", "__main__:nofn", "--trace", "__main__:Cart.add"]
-    done = run("run", "--headless", *asked, "--python", PYTHON, "--", program, folder=tmp_path)
-    assert "nothing named NOPE was seen" in done.stderr
-    assert "no call of __main__:nofn (--trace) was seen" in done.stderr
+    asked = ["--watch", "CART", "--watch", "CRAT", "--trace", "__main__:nofn", "--trace", "__main__:Cart.add"]
+    python = ["--python", pythons()[version]]
+    done = run("run", "--headless", *asked, *python, "--", program, folder=tmp_path)
+    assert "nothing named CRAT (did you mean CART?) was seen" in done.stderr
+    sees_calls = version in monitored()
+    assert ("no call of __main__:nofn (--trace) was seen" in done.stderr) is sees_calls
+    assert ("tells of no call that --trace names" in done.stderr) is not sees_calls
     (tmp_path / "app.unspool").unlink()
-    done = run(
-        "run", "--headless", "--watch", "CART", "--when", "NOPE", "--python", PYTHON, "--", program, folder=tmp_path
-    )
+    done = run("run", "--headless", "--watch", "CART", "--when", "NOPE", *python, "--", program, folder=tmp_path)
     assert "nothing named" not in done.stderr
     assert "--when says never held: NameError: there is no NOPE among what is watched" in done.stderr
 

@@ -125,7 +125,7 @@ class Trace:
         self._session.on_line = self._on_line
         self._session.on_returned = self._on_returned
         # Rewritten assertions ask for their locals, which only a trace function may look at where they are no view.
-        self._eyes = Monitoring(self._session, frozenset()) if LOCALS_ARE_A_VIEW else Tracing(self._session)
+        self._eyes = Monitoring(self._session) if LOCALS_ARE_A_VIEW else Tracing(self._session)
         self._eyes.start()
 
     def end(self) -> None:
@@ -171,7 +171,7 @@ class Trace:
         recorder.close()
         found = None
         for frame, line in walk_tb(error.__traceback__):
-            if self._session.where.is_project(frame.f_code.co_filename):
+            if self._session.where.owns(frame.f_code):
                 found = (frame, line)
         if found is None or not len(store):
             return []

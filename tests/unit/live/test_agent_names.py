@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,60 @@ def test_a_class_is_its_data(tmp_path: Path, version: str) -> None:
 
 
 @pytest.mark.parametrize("version", each_python())
+def test_an_attribute_of_a_class_is_no_local_of_its_body(tmp_path: Path, version: str) -> None:
+    found, seen = states(tmp_path, "Counter.made", version=version)
+    assert [state["Counter.made"] for state in found] == [0, 1, 2, 3]
+    assert [entry["line"] for entry in seen.entries] == [3, 8, 8, 8]
+    assert seen.of_kind("bye")[0]["unseen_names"] == []
+    limits, seen = states(tmp_path, "app:Counter.limits", version=version)
+    assert (limits, seen.entries[-1]["line"]) == ([{"low": 1}, {"low": 2}], 34)
+
+
+@pytest.mark.parametrize("version", each_python())
+def test_two_locals_that_one_line_stores(tmp_path: Path, version: str) -> None:
+    source = "def f(n):\n    a, b = n, n + 1\n    c, n = b, a\n    return c\nf(1)\n"
+    seen = record(tmp_path, source, version, watch=["f.a", "f.b", "f.c"], stores=True)
+    told = {(name, entry["line"]) for entry in seen.entries for name in entry["state"]}
+    assert {("f.a", 2), ("f.b", 2), ("f.c", 3)} <= told
+    assert ("f.c", 2) not in told
+    assert seen.entries[-2]["state"] == {"f.a": 1, "f.b": 2, "f.c": 2}
+
+
+TEXT = """\
+from dataclasses import dataclass
+@dataclass
+class Point:
+    x: int
+D = {"z": 0}
+def put(n):
+    D[n] = Point(n)
+put("a")
+del D["a"]
+"""
+
+
+@pytest.mark.parametrize("version", each_python())
+def test_lines_of_code_from_the_command_line(tmp_path: Path, version: str) -> None:
+    host = Host(tmp_path)
+    try:
+        host.start(pythons()[version], "-c", f"{TEXT}1 / 0", "x", config={"watch": ["D"], "stores": True})
+        seen = host.finish()
+    finally:
+        host.close()
+    assert [(entry["place"], entry["action"]) for entry in seen.entries] == [
+        ("<string>:5", '<module>: D = {"z": 0}'),
+        ("<string>:7", "put: D[n] = Point(n)"),
+        ("<string>:9", '<module>: del D["a"]'),
+        ("<string>:10", "<module>: 1 / 0"),
+    ]
+    assert not any(entry.get("unseen") for entry in seen.entries)
+    plain = subprocess.run(
+        [pythons()[version], "-c", f"{TEXT}1 / 0", "x"], capture_output=True, text=True, check=False
+    )
+    assert (seen.code, seen.err) == (plain.returncode, plain.stderr)
+
+
+@pytest.mark.parametrize("version", each_python())
 def test_every_instance_of_a_class_while_it_lives(tmp_path: Path, version: str) -> None:
     found, _ = states(tmp_path, "@Counter", version=version)
     named = {name for state in found for name in state}
@@ -200,8 +255,10 @@ def test_entries_are_made_when_a_condition_holds(tmp_path: Path) -> None:
     assert seen.entries[0]["line"] == 30
 
 
-def test_calls_of_a_traced_function_are_entries(tmp_path: Path) -> None:
-    _, seen = states(tmp_path, "B", trace=["work"])
+@pytest.mark.parametrize("version", each_python())
+def test_calls_of_a_traced_function_are_entries(tmp_path: Path, version: str) -> None:
+    _, seen = states(tmp_path, "B", version=version, trace=["work", "app:gone"])
+    assert seen.of_kind("bye")[0]["uncalled"] == ["app:gone"]
     traced = [entry["trace"] for entry in seen.entries if "trace" in entry]
     assert traced[0]["event"] == "call"
     assert traced[0]["args"][0] == ["start", 1]

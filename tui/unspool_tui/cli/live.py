@@ -308,12 +308,6 @@ def run_command(wanted: Wanted, around: _Around, words: tuple[str, ...], python:
     if around.is_shown:
         return _show(["run", *options], ["--", *words], around, name_of(words), ends_with_screen=False)
 
-    command = command_line(words, Path(_AGENT), python)
-    if command[command.index(_AGENT) + 1] == "-c" and not around.common.quiet:
-        say(
-            "lines of -c cannot be followed: what they change is found by looking now and then; put the code into a file"
-        )
-
     kept = [*options, *(("-o", str(around.file)) if around.file is not None and around.status is None else ())]
     again = (["unspool", "run", *kept], ["--", *words])
     with _Recording(around, name_of(words), again) as recording:
@@ -584,7 +578,6 @@ class _Recording:
                 say(
                     "changes between two looks are not among them: --stores, or --python python3.12, records each with its line"
                 )
-
             if unseen:
                 say(f"nothing named {' or '.join(unseen)} was seen")
         if uncalled:

@@ -326,7 +326,7 @@ class Control:
             own: list[FrameType] = []
             frame: FrameType | None = top
             while frame is not None:
-                if session.where.is_project(frame.f_code.co_filename):
+                if session.where.owns(frame.f_code):
                     own.append(frame)
                 frame = frame.f_back
             if not own:

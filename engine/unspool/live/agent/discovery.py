@@ -129,8 +129,7 @@ class Discovery:
         session = self._session
         found: list[tuple[str, Any]] = []
         for key, module in list(sys.modules.items()):
-            file = getattr(module, "__file__", None) if type(module) is ModuleType else None
-            if type(file) is not str or not session.where.is_project(file):
+            if not session.where.owns_module(module):
                 continue
             place = session.names.module_name_of(key)
             for name, value in list(vars(module).items()):
@@ -175,9 +174,7 @@ class Discovery:
 
     def _is_own(self, kind: type) -> bool:
         """Whether a class is one of the project's."""
-        module = sys.modules.get(type_name(kind).partition(".")[0])
-        file = getattr(module, "__file__", None)
-        return type(file) is str and self._session.where.is_project(file)
+        return self._session.where.owns_module(sys.modules.get(type_name(kind).partition(".")[0]))
 
     def _shape(self, value: Any) -> Shape | None:
         if self._shapes.leaf(type(value)) is not None or ModuleType in mro_of(type(value)):

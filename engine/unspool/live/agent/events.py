@@ -24,7 +24,7 @@ from typing import Any
 from unspool.live.agent.following import LOST, local_value, stored_attribute
 from unspool.live.agent.graph import END
 from unspool.live.agent.libraries import LEAST_PATIENCE, PATIENCE, LibraryCalls
-from unspool.live.agent.notes import EXECUTES, Notes
+from unspool.live.agent.notes import EXECUTES, Notes, TracedCalls
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import PURE, CodeSites, Site, argument_names
 from unspool.live.agent.whereabouts import running_frames
@@ -55,18 +55,17 @@ class Monitoring:
 
     how = "monitoring"
 
-    def __init__(self, session: Session, traced: frozenset[tuple[str, str]]) -> None:
+    def __init__(self, session: Session) -> None:
         """Take a tool number.
 
         Args:
             session: gets what happens.
-            traced: modules and qualified names of functions whose calls are entries of their own.
 
         Raises:
             HeldByAnother: names who holds them.
         """
         self._session = session
-        self._traced = traced
+        self._traced = TracedCalls(session)
         self._monitoring: Any = vars(sys)["monitoring"]
         self._events = self._monitoring.events
         self._tool = self._take_tool()
@@ -170,7 +169,7 @@ class Monitoring:
             wanted |= events.LINE
         if self._session.on_returned is not None:
             wanted |= events.PY_RETURN
-        if self._is_traced(sites.code, module):
+        if self._traced.wants(sites.code, module):
             wanted |= events.PY_START | events.PY_RETURN
         return int(wanted)
 
@@ -185,12 +184,6 @@ class Monitoring:
             wanted |= events.PY_START | events.PY_RESUME
         self._monitoring.set_local_events(
             self._tool, code, self._monitoring.get_local_events(self._tool, code) | wanted
-        )
-
-    def _is_traced(self, code: CodeType, module: str) -> bool:
-        return any(
-            name == code.co_qualname and wanted in ("", module, self._session.names.module_name_of(module))
-            for wanted, name in self._traced
         )
 
     # What a disabled instruction missed comes back.
@@ -235,7 +228,7 @@ class Monitoring:
                 if self._notes.is_wanted and self._is_noted(code):
                     self._in_turn(self._notes.began, frame)
                     return None
-                if not session.where.is_looked_into(code.co_filename) and not session.began_with(code, frame):
+                if not session.where.is_looked_into(code) and not session.began_with(code, frame):
                     return self._libraries.started(code, frame)
                 if not session.enter():
                     return self._monitoring.DISABLE
@@ -259,12 +252,12 @@ class Monitoring:
             known = self.prepare(code, module)
             if known is None:
                 return self._monitoring.DISABLE
-        is_own = session.where.is_project(code.co_filename)
+        is_own = session.where.owns(code)
         answer = self._libraries.calls_back(code, frame, self._rest) if is_own else self._monitoring.DISABLE
         if known.local_names:
             self._entered(known, frame)
-        if self._traced and self._is_traced(code, module):
-            self._called(known, frame)
+        if self._traced.wants(code, module):
+            self._traced.began(known, frame, module)
         return None if answer is None or self._wants_starts(known, frame) else answer
 
     def _is_noted(self, code: CodeType) -> bool:
@@ -288,7 +281,7 @@ class Monitoring:
         return bool(
             id(sites.code) in self._ending
             or sites.local_names
-            or (self._traced and self._is_traced(sites.code, str(frame.f_globals.get("__name__", ""))))
+            or self._traced.wants(sites.code, str(frame.f_globals.get("__name__", "")))
         )
 
     def _entered(self, sites: CodeSites, frame: FrameType) -> None:
@@ -307,20 +300,6 @@ class Monitoring:
                 frames.set(id(frame), name, local_value(frame, name, sites))
                 found = True
         return found
-
-    def _called(self, sites: CodeSites, frame: FrameType) -> None:
-        code, session = sites.code, self._session
-        module = str(frame.f_globals.get("__name__", ""))
-        session.called.update(
-            f"{wanted}:{name}" if wanted else name
-            for wanted, name in self._traced
-            if name == code.co_qualname and wanted in ("", module, session.names.module_name_of(module))
-        )
-        count = code.co_argcount + code.co_kwonlyargcount
-        names = code.co_varnames[:count]
-        told = [[name, session.graph.cell_of(local_value(frame, name, sites))] for name in names]
-        place = session.where.places.of(code, code.co_firstlineno)
-        session.entry(place, frame, [], trace={"event": "call", "args": told})
 
     def _on_instruction(self, code: CodeType, offset: int) -> Any:
         session = self._session
@@ -355,7 +334,7 @@ class Monitoring:
                 is_resting = False
                 continue
             site.misses += 1
-            if session.exact or site.root or site.misses < site.patience:
+            if session.exact or site.roots or site.misses < site.patience:
                 is_resting = False
         if not is_resting:
             return None
@@ -398,7 +377,7 @@ class Monitoring:
             frame = sys._getframe(1)
             if session.on_returned is not None:
                 session.on_returned(frame)
-            is_traced = bool(self._traced) and self._is_traced(code, str(frame.f_globals.get("__name__", "")))
+            is_traced = self._traced.wants(code, str(frame.f_globals.get("__name__", "")))
             if (session.settles(frame) or sites.local_names or is_traced) and session.enter():
                 try:
                     if session.settles(frame):
@@ -406,8 +385,7 @@ class Monitoring:
                     if sites.local_names:
                         session.left(frame, session.where.places.of(code, frame.f_lineno or 0))
                     if is_traced:
-                        told = {"event": "return", "value": session.graph.cell_of(value)}
-                        session.entry(session.where.places.of(code, frame.f_lineno or 0), frame, [], trace=told)
+                        self._traced.ended(frame, value)
                 finally:
                     session.leave()
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
@@ -426,7 +404,7 @@ class Monitoring:
                 return None
             try:
                 frame = sys._getframe(1)
-                is_new = self._last_error != id(error) and session.where.is_project(code.co_filename)
+                is_new = self._last_error != id(error) and session.where.owns(code)
                 if is_new and not isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
                     self._last_error = id(error)
                     session.raised(frame, sites, error)

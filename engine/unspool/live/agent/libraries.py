@@ -101,7 +101,7 @@ def took_before(session: Session, frame: FrameType) -> bool:
     for _ in range(OUTWARDS):
         if outer is None:
             return False
-        if session.where.is_project(outer.f_code.co_filename):
+        if session.where.owns(outer.f_code):
             break
         nodes += held_by(session, outer)
         outer = outer.f_back
@@ -121,7 +121,7 @@ def _blame(session: Session, caller: FrameType, nodes: list[Node]) -> None:
 def is_called_back(session: Session, frame: FrameType) -> bool:
     """Whether a library called a function of the program."""
     outer = frame.f_back
-    return outer is not None and not session.where.is_project(outer.f_code.co_filename)
+    return outer is not None and not session.where.owns(outer.f_code)
 
 
 class LibraryCalls:
@@ -168,7 +168,7 @@ class LibraryCalls:
         return False
 
     def _is_looked_at(self, code: CodeType) -> bool:
-        return not self._session.where.is_looked_into(code.co_filename)
+        return not self._session.where.is_looked_into(code)
 
     def _see_ends(self, code: CodeType) -> None:
         if id(code) not in self._called:
@@ -180,7 +180,7 @@ class LibraryCalls:
         caller = frame.f_back
         if code.co_filename.startswith("<"):
             return self._monitoring.DISABLE
-        if caller is not None and self._session.where.is_project(caller.f_code.co_filename):
+        if caller is not None and self._session.where.owns(caller.f_code):
             self._see_ends(code)
             return self._monitoring.DISABLE
         if not code.co_name.startswith("__") or code.co_name == "__init__":
@@ -215,7 +215,7 @@ class LibraryCalls:
         if code.co_flags & _CO_RESUMED:
             # What resumes it may be a library's too, as in `with`.
             _, caller = session.where.blamed(None, caller)
-        if caller is None or not session.where.is_project(caller.f_code.co_filename):
+        if caller is None or not session.where.owns(caller.f_code):
             return
         deep = self._deep_left.get(id(code), _DEEP_LOOKS)
         nodes = held_by(session, frame, is_deep=deep > 0, on_generator=self._holds)

@@ -7,7 +7,7 @@ import weakref
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-from unspool.live.agent.following import LOST, stored_attribute
+from unspool.live.agent.following import CO_OPTIMIZED, LOST, stored_attribute
 from unspool.live.agent.wire import mro_of, type_name
 
 _MOST_INSTANCES = 1000
@@ -92,8 +92,11 @@ class Names:
         """Return the global names whose binding may make another root."""
         return frozenset(watch.parts[0] for watch in self.watches)
 
-    def locals_named(self, module: str, qualname: str) -> frozenset[str]:
-        """Return which locals of a function are watched; `*` stands for all."""
+    def locals_named(self, module: str, code: CodeType) -> frozenset[str]:
+        """Return which locals of a function are watched; `*` stands for all. What a class body binds are attributes of the class."""
+        if not code.co_flags & CO_OPTIMIZED:
+            return frozenset()
+        qualname = code.co_qualname
         return frozenset(
             watch.parts[-1]
             for watch in self.watches
@@ -219,10 +222,27 @@ class Names:
         modules = self.modules(watch)
         if not modules:
             return f"{watch.text}: no module {watch.module or '__main__'} is loaded yet"
-        names = [name for name in vars(modules[0]) if not name.startswith("__")]
-        near = [name for name in names if name.lower() == watch.parts[0].lower() or _is_near(name, watch.parts[0])]
-        hint = f"; did you mean {near[0]}" if near else ""
+        near = self._near(watch)
+        hint = f"; did you mean {near}" if near else ""
         return f"{watch.text}: there is no {watch.parts[0]} in {watch.module or '__main__'} yet{hint}"
+
+    def _near(self, watch: Watch) -> str:
+        """Return a name of the module that was perhaps meant; "" where there is none, or the name is one."""
+        modules = self.modules(watch)
+        names = [name for name in vars(modules[0]) if not name.startswith("__")] if modules else []
+        if watch.parts[0] in names:
+            return ""
+        near = (name for name in names if name.lower() == watch.parts[0].lower() or _is_near(name, watch.parts[0]))
+        return next(near, "")
+
+    def unseen(self) -> list[str]:
+        """Return the names that never stood for anything, as they were given, each with what was perhaps meant."""
+        found = []
+        for watch in self.watches:
+            if not watch.was_seen:
+                near = self._near(watch)
+                found.append(f"{watch.text} (did you mean {near}?)" if near else watch.text)
+        return found
 
 
 def _is_near(left: str, right: str) -> bool:

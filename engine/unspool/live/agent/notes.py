@@ -1,4 +1,4 @@
-"""What a program asks of others beside its state: statements of SQL, requests by HTTP, lines of its log.
+"""What is told of a program beside its state: statements of SQL, requests by HTTP, lines of its log, calls that `--trace` names.
 
 Libraries are recognised by the code that they run, not patched. Nothing but plain texts is read of what they are given.
 """
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from types import CodeType, FrameType, ModuleType
 from typing import Any
 
-from unspool.live.agent.following import LOST, Scope, compiled, stored_attribute
+from unspool.live.agent.following import LOST, Scope, compiled, local_value, stored_attribute
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import CodeSites, Place, expression_at
 from unspool.live.agent.wire import type_name
@@ -190,3 +190,42 @@ class Notes:
         if place is not None:
             note["site"] = place.id
         self._session.send_note(note, place)
+
+
+class TracedCalls:
+    """The functions whose calls and returns are entries of their own."""
+
+    def __init__(self, session: Session) -> None:
+        """Begin.
+
+        Args:
+            session: gets the entries, and says which functions are meant.
+        """
+        self._session = session
+        parts = [(text, *text.rpartition(":")[::2]) for text in session.config["trace"]]
+        self._wanted = [(text, module, name) for text, module, name in parts]
+        self._came: set[str] = set()
+        session.uncalled = lambda: [text for text, _, _ in self._wanted if text not in self._came]
+
+    def wants(self, code: CodeType, module: str) -> bool:
+        """Whether calls of a function are told."""
+        return bool(self._wanted) and bool(self._texts_of(code, module))
+
+    def _texts_of(self, code: CodeType, module: str) -> list[str]:
+        names = ("", module, self._session.names.module_name_of(module))
+        return [text for text, wanted, name in self._wanted if name == code.co_qualname and wanted in names]
+
+    def began(self, sites: CodeSites, frame: FrameType, module: str) -> None:
+        """Make an entry of a call, with its arguments."""
+        code, session = sites.code, self._session
+        self._came.update(self._texts_of(code, module))
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        told = [[name, session.graph.cell_of(local_value(frame, name, sites))] for name in names]
+        place = session.where.places.of(code, code.co_firstlineno)
+        session.entry(place, frame, [], trace={"event": "call", "args": told})
+
+    def ended(self, frame: FrameType, value: Any) -> None:
+        """Make an entry of a call that returns a value."""
+        session = self._session
+        place = session.where.places.of(frame.f_code, frame.f_lineno or 0)
+        session.entry(place, frame, [], trace={"event": "return", "value": session.graph.cell_of(value)})

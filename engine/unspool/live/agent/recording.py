@@ -52,7 +52,7 @@ class Session(Turns):
         on_line, on_returned: called at every line, and every return, of the project.
         on_new_kinds: called with types that became part of the state.
         on_more_code: called when modules are looked into that were not before.
-        called: functions of `--trace` that were called.
+        uncalled: gives the functions of `--trace` that were not called; nobody can tell where calls are not seen.
         has_lost: a store that cannot be followed may have changed something that was not looked for yet.
         reads_calls: calls are sites too, because no event hands over what they change.
     """
@@ -83,7 +83,7 @@ class Session(Turns):
         self.exact = bool(self.config["exact"])
         self.rate = float(self.config["rate"]) * _WINDOW
         self.when = compile(self.config["when"], "--when", "eval") if self.config["when"] else None
-        self.called: set[str] = set()
+        self.uncalled: Callable[[], list[str]] = list
         self._has_held = False
         self._when_error = ""
         self.on_owner: Callable[[CodeType], None] = lambda _: None
@@ -138,9 +138,9 @@ class Session(Turns):
         known = self.codes.get(id(code))
         if known is not None:
             return known
-        if not self.where.is_looked_into(code.co_filename) or len(self.codes) >= _MOST_CODES:
+        if not self.where.is_looked_into(code) or len(self.codes) >= _MOST_CODES:
             return None
-        local_names = self.names.locals_named(module, code.co_qualname)
+        local_names = self.names.locals_named(module, code)
         found = read_code(
             code, self.where.places, self.names.globals_named(), local_names, with_calls=self.reads_calls
         )
@@ -153,8 +153,8 @@ class Session(Turns):
 
     def touched(self, site: Site, sites: CodeSites, frame: FrameType) -> bool:
         """Look at what a store changed; return whether it was anything watched."""
-        is_root = bool(site.root) and self._root_stored(site, sites, frame)
-        if site.root and site.value is None:
+        is_root = bool(site.roots) and self._root_stored(site, sites, frame)
+        if site.roots and site.value is None:
             return is_root
         found: list[Node] = []
         below = False
@@ -233,7 +233,8 @@ class Session(Turns):
         if not sites.local_names:
             return self.rebind(site.place, frame)
         frames = self.names.frames[frame.f_code.co_qualname]
-        frames.set(id(frame), site.root, local_value(frame, site.root, sites))
+        for name in site.roots:
+            frames.set(id(frame), name, local_value(frame, name, sites))
         return self.rebind(site.place, frame, must_look=True)
 
     def left(self, frame: FrameType, place: Place) -> None:
@@ -465,8 +466,8 @@ class Session(Turns):
     def _missing(self) -> dict[str, Any]:
         """Return what was asked for and never came: names, calls, and a condition that never held with the reason."""
         found: dict[str, Any] = {
-            "unseen_names": [watch.text for watch in self.names.watches if not watch.was_seen],
-            "uncalled": [text for text in self.config["trace"] if text not in self.called],
+            "unseen_names": self.names.unseen(),
+            "uncalled": self.uncalled(),
         }
         if self.when is not None and not self._has_held:
             found["when"] = self._when_error or "it was false each time"
@@ -525,7 +526,7 @@ class Session(Turns):
         if value is LOST:
             return False
         self.look_into((value if isinstance(value, type) else type(value),))
-        return self.where.is_looked_into(code.co_filename)
+        return self.where.is_looked_into(code)
 
     def grown_by_reading(self) -> Node | None:
         """Return a watched dict that got a key by being read, as a `defaultdict` does; None where none did."""

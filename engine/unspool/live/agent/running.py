@@ -17,11 +17,12 @@ from unspool.live.agent.discovery import Discovery
 from unspool.live.agent.events import HeldByAnother, Monitoring
 from unspool.live.agent.recording import DEFAULTS, Session
 from unspool.live.agent.tracing import HeldByTracer, Tracing
-from unspool.live.agent.whereabouts import current_folder, own_folders
+from unspool.live.agent.whereabouts import TEXT_FILE, current_folder, own_folders
 from unspool.live.agent.wire import Link
 
 _VARIABLE = "UNSPOOL_AGENT"
 _MONITORING_SINCE = (3, 12)
+_TEXTS_ARE_SHOWN_SINCE = (3, 13)
 _here: list[Agent] = []
 """The agent of this process, while there is one."""
 
@@ -52,6 +53,7 @@ class Agent:
             self.session = Session(full, self.link, main_file)
             if is_attached:
                 self.session.where.main_thread = _main_thread()
+                _take_running_text(self.session)
             self._eyes = self._open_eyes(full)
         except BaseException:
             self.link.close()
@@ -65,9 +67,8 @@ class Agent:
         self.link.send(self._hello(full, main_file))
 
     def _open_eyes(self, config: dict[str, Any]) -> Monitoring | Tracing | None:
-        traced = frozenset((item.rpartition(":")[0], item.rpartition(":")[2]) for item in config["trace"])
         if sys.version_info >= _MONITORING_SINCE:
-            return Monitoring(self.session, traced)
+            return Monitoring(self.session)
         return Tracing(self.session) if config["stores"] or config["exact"] else None
 
     def _hello(self, config: dict[str, Any], main_file: str) -> dict[str, Any]:
@@ -83,6 +84,8 @@ class Agent:
                 "none of the notes asked for can" if how == "sweep" else "statements of SQL to drivers in C cannot"
             )
             notes.append(f"this Python is older than 3.12: {which} be put down")
+        if how == "sweep" and config["trace"]:
+            notes.append("without --stores this Python, older than 3.12, tells of no call that --trace names")
         if how == "settrace":
             notes.append("this Python is older than 3.12: stores are seen by sys.settrace, which slows the program")
         return {
@@ -283,8 +286,8 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
     if arguments[0] == "-c":
         sys.argv[:] = ["-c", *arguments[2:]]
         sys.path[0] = ""
-        source = arguments[1]
-        return lambda: exec(compile(source, "<string>", "exec"), main.__dict__), ""  # noqa: S102
+        text = arguments[1]
+        return lambda: _run_text(text, main), ""
     file = arguments[0]
     sys.argv[:] = arguments
     if os.path.isdir(file) or file.endswith((".zip", ".pyz")):
@@ -294,6 +297,29 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
         return lambda: runpy._run_module_as_main("__main__", alter_argv=False), file  # type: ignore[attr-defined]
     sys.path[0] = os.path.dirname(os.path.realpath(file))
     return lambda: _run_file(file, main), os.path.abspath(file)
+
+
+def _run_text(text: str, main: ModuleType) -> None:
+    code = compile(text, TEXT_FILE, "exec")
+    for agent in _here:
+        agent.session.where.take_text(code, text)
+    if sys.version_info >= _TEXTS_ARE_SHOWN_SINCE:
+        import linecache  # the program's tracebacks show its lines there
+
+        register: Callable[[str, str, str], None] = vars(linecache)["_register_code"]
+        register(TEXT_FILE, text, TEXT_FILE)
+    exec(code, main.__dict__)  # noqa: S102 - what the person asked to run
+
+
+def _take_running_text(session: Session) -> None:
+    """Take what `-c` was given for the program's own, where it runs already."""
+    given = [number for number, item in enumerate(sys.orig_argv) if item.startswith("-") and item.endswith("c")]
+    texts = sys.orig_argv[given[0] + 1 :] if given else []
+    frame = sys._current_frames().get(session.where.main_thread)
+    while frame is not None and frame.f_back is not None:
+        frame = frame.f_back
+    if texts and frame is not None and frame.f_code.co_filename == TEXT_FILE:
+        session.where.take_text(frame.f_code, texts[0])
 
 
 def _file_of_module(name: str) -> str:

@@ -70,12 +70,12 @@ class Site:
         target: finds the container that is changed; None where its expression cannot be followed.
         value: finds what was changed in place before it was stored, in an augmented assignment.
         key: finds the key or position that is stored to, where that is known.
-        root: the name that is bound, where it is a watched one.
+        roots: names that are bound, of those that are watched; two where one instruction stores twice.
         misses: times in a row that what it changed was not watched.
         kinds: types of what was not watched.
     """
 
-    __slots__ = ("after", "code", "key", "kinds", "misses", "patience", "place", "root", "target", "value")
+    __slots__ = ("after", "code", "key", "kinds", "misses", "patience", "place", "roots", "target", "value")
 
     def __init__(self, code: CodeType, place: Place, after: int) -> None:
         self.code = code
@@ -84,7 +84,7 @@ class Site:
         self.target: Follow | None = None
         self.value: Follow | None = None
         self.key: Follow | None = None
-        self.root = ""
+        self.roots: tuple[str, ...] = ()
         self.misses = 0
         self.patience = 64
         self.kinds: set[type] = set()
@@ -92,7 +92,7 @@ class Site:
     @property
     def is_lost(self) -> bool:
         """Whether nothing says what it changes: only looks before and after it can tell."""
-        return self.target is None and self.value is None and not self.root
+        return self.target is None and self.value is None and not self.roots
 
 
 class _Sources:
@@ -125,16 +125,24 @@ class _Sources:
             text = data.decode(found[1].decode("ascii") if found else "utf-8-sig", "replace")
         except LookupError:
             return []
-        return text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ").split("\n")
+        return _lines_of(text)
 
     def line(self, file: str, number: int) -> str:
         """Return a line, counted from 1; "" where it is not to be had."""
         lines = self.lines(file)
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
+    def keep(self, file: str, text: str) -> None:
+        """Take the lines of what is no file."""
+        self._lines[file] = _lines_of(text)
+
     def forget(self) -> None:
         """Let go of all lines."""
         self._lines.clear()
+
+
+def _lines_of(text: str) -> list[str]:
+    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\f", " ").split("\n")
 
 
 _LINES_OF_ENTRY = 2
@@ -300,17 +308,14 @@ def _fill(
             site.key = compiled(expression.slice, site.code)
         return True
     held = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
+    if kind == "STORE_FAST_LOAD_FAST":
+        held = held[:1]
     if is_augmented:
         # Where two instructions are one, the first of them stores the result.
         site.value = compiled(ast.Name(str(held[0])), site.code)
-    for name in held:
-        if kind in _NAMES and name in names:
-            site.root = str(name)
-            return True
-        if (name in local_names or "*" in local_names) and kind not in _NAMES:
-            site.root = str(name)
-            return True
-    return is_augmented
+    wanted_names = names if kind in _NAMES else held if "*" in local_names else local_names
+    site.roots = tuple(str(name) for name in held if name in wanted_names)
+    return bool(site.roots) or is_augmented
 
 
 def _list_call(

@@ -6,6 +6,7 @@ says which containers it may change. Functions without sites are not traced.
 
 from __future__ import annotations
 
+import dis
 import sys
 import threading
 from types import FrameType
@@ -13,7 +14,7 @@ from typing import Any
 
 from unspool.live.agent.following import local_value
 from unspool.live.agent.libraries import is_called_back, took_before
-from unspool.live.agent.notes import Notes
+from unspool.live.agent.notes import Notes, TracedCalls
 from unspool.live.agent.recording import Session
 from unspool.live.agent.sites import CodeSites, argument_names
 
@@ -44,6 +45,7 @@ class Tracing:
         self._session = session
         session.reads_calls = True
         self._notes = Notes(session)
+        self._traced = TracedCalls(session)
         self._raising: dict[int, BaseException] = {}
         self._last_error = 0
         self._is_over = False
@@ -78,23 +80,26 @@ class Tracing:
                 if self._notes.is_wanted and event == "call" and self._notes.wants(code):
                     with_turn(session, lambda: self._notes.began(frame))
                     return self._on_noted
-                is_own = session.where.is_looked_into(code.co_filename) or session.began_with(code, frame)
+                is_own = session.where.is_looked_into(code) or session.began_with(code, frame)
                 if not is_own or not session.enter():
                     return None
                 try:
                     sites = session.sites_of(code, str(frame.f_globals.get("__name__", "")))
                 finally:
                     session.leave()
-            if sites is None or not (sites.after or sites.local_names or session.settle == "call" or session.on_line):
+            module = str(frame.f_globals.get("__name__", ""))
+            is_traced = sites is not None and self._traced.wants(code, module)
+            if sites is None or not (
+                sites.after or sites.local_names or is_traced or session.settle == "call" or session.on_line
+            ):
                 return None
             frame.f_trace_opcodes = bool(sites.after)
-            if is_called_back(session, frame) and session.where.is_project(code.co_filename):
+            if is_called_back(session, frame) and session.where.owns(code):
                 with_turn(session, lambda: took_before(session, frame))
-            if sites.local_names and event == "call" and session.enter():
-                try:
-                    self._entered(sites, frame)
-                finally:
-                    session.leave()
+            if sites.local_names:
+                with_turn(session, lambda: self._entered(sites, frame))
+            if is_traced and _operation(frame) == ("RESUME", 0):
+                with_turn(session, lambda: self._traced.began(sites, frame, module))
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
             session.fault(error)
             return None
@@ -126,7 +131,7 @@ class Tracing:
             if event == "exception":
                 self._raising[id(frame)] = argument[1]
             elif event == "return":
-                self._on_return(sites, frame)
+                self._on_return(sites, frame, argument)
             else:
                 if self._raising:
                     self._raising.pop(id(frame), None)
@@ -156,7 +161,7 @@ class Tracing:
         finally:
             session.leave()
 
-    def _on_return(self, sites: CodeSites, frame: FrameType) -> None:
+    def _on_return(self, sites: CodeSites, frame: FrameType, value: Any) -> None:
         session = self._session
         error = self._raising.pop(id(frame), None)
         if session.on_returned is not None and error is None:
@@ -164,11 +169,7 @@ class Tracing:
         if not session.enter():
             return
         try:
-            if (
-                error is not None
-                and id(error) != self._last_error
-                and session.where.is_project(frame.f_code.co_filename)
-            ):
+            if error is not None and id(error) != self._last_error and session.where.owns(frame.f_code):
                 self._last_error = id(error)
                 if not isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
                     session.raised(frame, sites, error)
@@ -176,8 +177,17 @@ class Tracing:
                 session.settle_now(frame, **session.call_action(frame))
             if sites.local_names:
                 session.left(frame, session.where.places.of(frame.f_code, frame.f_lineno or 0))
+            is_traced = error is None and self._traced.wants(frame.f_code, str(frame.f_globals.get("__name__", "")))
+            if is_traced and _operation(frame)[0].startswith("RETURN"):
+                self._traced.ended(frame, value)
         finally:
             session.leave()
+
+
+def _operation(frame: FrameType) -> tuple[str, int]:
+    """Return the instruction that a frame is at: a generator begins anew, and returns, at other ones than it goes on at."""
+    code = frame.f_code.co_code
+    return dis.opname[code[frame.f_lasti]], code[frame.f_lasti + 1]
 
 
 def with_turn(session: Session, call: Any) -> None:

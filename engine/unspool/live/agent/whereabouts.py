@@ -7,11 +7,13 @@ import os
 import sys
 from collections.abc import Iterable
 from itertools import islice
-from types import CodeType, FrameType
+from types import CodeType, FrameType, ModuleType
 
-from unspool.live.agent.sites import Place, Places
+from unspool.live.agent.sites import SOURCES, Place, Places
 from unspool.live.agent.wire import module_name, mro_of, type_name
 
+TEXT_FILE = "<string>"
+"""What Python calls the file of the text that `-c` was given, and of whatever text a program runs."""
 OUTWARDS = 60
 """Frames that are looked through for a caller in the project."""
 _MOST_LOOKED_INTO = 40
@@ -85,6 +87,7 @@ class Whereabouts:
         self.timer_thread = 0
         self._is_project: dict[str, bool] = {}
         self._looked_into: set[str] = set()
+        self._given: dict[int, CodeType] = {}
 
     def is_project(self, file: str) -> bool:
         """Whether a file belongs to the program that is looked at, rather than to a library."""
@@ -104,9 +107,39 @@ class Whereabouts:
             return False
         return not is_installed(place) or any(is_installed(prefix) for prefix in found)
 
-    def is_looked_into(self, file: str) -> bool:
-        """Whether stores of a file's code are looked at: the program's own, and that of classes which are watched."""
-        return self.is_project(file) or file in self._looked_into
+    def owns(self, code: CodeType) -> bool:
+        """Whether code belongs to the program that is looked at: by its file, or as part of the text that `-c` was given."""
+        file = code.co_filename
+        return id(code) in self._given if file == TEXT_FILE else self.is_project(file)
+
+    def owns_module(self, module: object) -> bool:
+        """Whether a module belongs to the program that is looked at."""
+        if type(module) is not ModuleType:
+            return False
+        file = vars(module).get("__file__")
+        return (
+            self.is_project(file)
+            if type(file) is str
+            else bool(self._given) and module is sys.modules.get("__main__")
+        )
+
+    def take_text(self, code: CodeType, text: str) -> None:
+        """Take the text that `-c` was given for the program's own, unlike others that Python calls by the same name.
+
+        Args:
+            code: of its module.
+            text: its lines; "" where they are not to be had.
+        """
+        self._given[id(code)] = code
+        for part in code.co_consts:
+            if type(part) is CodeType:
+                self.take_text(part, "")
+        if text:
+            SOURCES.keep(TEXT_FILE, text)
+
+    def is_looked_into(self, code: CodeType) -> bool:
+        """Whether stores of code are looked at: the program's own, and that of classes which are watched."""
+        return self.owns(code) or code.co_filename in self._looked_into
 
     def look_into(self, kinds: Iterable[type]) -> bool:
         """Look into the modules of classes too; return whether any is new."""
@@ -126,13 +159,13 @@ class Whereabouts:
 
         Where none did, as in a server's own thread, it is the place itself.
         """
-        if frame is None or self.is_project(frame.f_code.co_filename):
+        if frame is None or self.owns(frame.f_code):
             return place, frame
         outer = frame.f_back
         for _ in range(OUTWARDS):
             if outer is None:
                 break
-            if self.is_project(outer.f_code.co_filename):
+            if self.owns(outer.f_code):
                 return self.places.of(outer.f_code, outer.f_lineno or 0), outer
             outer = outer.f_back
         return place, frame
@@ -148,10 +181,10 @@ class Whereabouts:
         candidate: FrameType | None = None
         previous: FrameType | None = None
         for item in reversed(inward):
-            is_own = self.is_project(item.f_code.co_filename)
+            is_own = self.owns(item.f_code)
             if is_own:
                 if previous is not None and item.f_code.co_name != "<module>":
-                    is_outer_own = self.is_project(previous.f_code.co_filename)
+                    is_outer_own = self.owns(previous.f_code)
                     if not is_outer_own or is_in_loop(previous):
                         return item
                 if item.f_code.co_name != "<module>":
@@ -170,7 +203,7 @@ class Whereabouts:
         for _ in range(OUTWARDS):
             if outer is None:
                 return None
-            if self.is_project(outer.f_code.co_filename):
+            if self.owns(outer.f_code):
                 return self.places.of(outer.f_code, outer.f_lineno or 0)
             outer = outer.f_back
         return None
@@ -180,7 +213,7 @@ class Whereabouts:
         for _ in range(OUTWARDS):
             if frame is None:
                 return None
-            if self.is_project(frame.f_code.co_filename):
+            if self.owns(frame.f_code):
                 return self.places.of(frame.f_code, frame.f_lineno or 0)
             frame = frame.f_back
         return None
