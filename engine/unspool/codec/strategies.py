@@ -18,6 +18,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal, Protocol, runtime_checkable
 
+from msgspec import Struct
+
 from unspool.errors import ConfigError
 
 DEFAULT_MAX_AGE_MS: Final = 300_000
@@ -31,8 +33,7 @@ DELTA_OVERHEAD_BYTES: Final = 250
 """What finding, decoding and applying one delta costs beyond its bytes, told in bytes of full state."""
 
 
-@dataclass(frozen=True, slots=True)
-class ChainState:
+class ChainState(Struct, frozen=True, gc=False):
     """What a strategy may know: the chain as it stands, and the candidate that would join it.
 
     Attributes:

@@ -41,7 +41,12 @@ def same_value(old: bytes, new: bytes, ends: tuple[int, int] | None = None) -> b
         return False
     if old[0] == _FLOAT64 and new[0] == _FLOAT64:
         return math.isnan(_DOUBLE.unpack_from(old, 1)[0]) and math.isnan(_DOUBLE.unpack_from(new, 1)[0])
-    if len(old) <= _SMALL and _byte_sum(old) != _byte_sum(new) and not any(nan in new for nan in _NAN_STARTS):
+    if (
+        ends is None
+        and len(old) <= _SMALL
+        and _byte_sum(old) != _byte_sum(new)
+        and not any(nan in new for nan in _NAN_STARTS)
+    ):
         return False
     start, end = shared_ends(old, 0, new, 0) if ends is None else ends
     stop = len(old) - end

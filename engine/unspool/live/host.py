@@ -455,18 +455,23 @@ class AgentTravel:
 
     def recorded(self, message: Mapping[str, Value]) -> None:
         """Take note of an entry: what comes after a jump is the program's newest state, and it may not be all that happened."""
-        now = time.monotonic()
         if message.get("merged"):
-            self._troubles["capped" if message.get("capped") else "behind"] = now
-        troubles = tuple(sorted(name for name, since in self._troubles.items() if now - since < _TROUBLED_S))
-        if troubles != self._instance.troubles:
-            self._become(at=self._instance.at, looking=self._instance.looking, troubles=troubles)
+            self._troubles["capped" if message.get("capped") else "behind"] = time.monotonic()
+        if self._troubles:
+            self._look_at_troubles()
         if message.get("action") == _JUMP:
             # Whoever is answered finds it in the file.
             self._recorder.flush()
             self._has_landed.set()
         if self._instance.at is not None and message.get("action") != _JUMP:
             self._become(at=None, looking=False)
+
+    def _look_at_troubles(self) -> None:
+        now = time.monotonic()
+        self._troubles = {name: since for name, since in self._troubles.items() if now - since < _TROUBLED_S}
+        troubles = tuple(sorted(self._troubles))
+        if troubles != self._instance.troubles:
+            self._become(at=self._instance.at, looking=self._instance.looking, troubles=troubles)
 
     def _become(
         self, *, at: int | None, looking: bool, paused: bool | None = None, troubles: tuple[str, ...] | None = None

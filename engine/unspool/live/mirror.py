@@ -38,7 +38,7 @@ _CHUNK: Final = 256
 _STATE: Final = 0
 """The node whose items are the atoms."""
 _ROW_PARTS, _MOST_ROW_PARTS = 5, 7
-_MOST_SPLICE_PARTS = 6
+_NO_SPLICE_PARTS: Final = (None,) * 6
 _KEYED: Final = ("state", "dict", "object")
 _KINDS: Final = frozenset((*_KEYED, "list", "tuple", "set", "frozenset", "deque", "bytes", "cut"))
 _TAGS: Final = {"tuple": Tag.TUPLE, "set": Tag.SET, "frozenset": Tag.FROZENSET}
@@ -61,11 +61,12 @@ class _Node:
         loose: nodes among the items whose forms hold a reference to something above, or were cut for their depth: they are
             right in one place only, and so is this one's.
         stale: nodes among the items that changed since.
+        are_keys_new: its keys are others since somebody set this to False.
     """
 
     __slots__ = (
-        "_chunks", "_forms", "_many", "_odd", "_todo", "_where", "attributes", "cells", "form", "keys", "kind", "loose",
-        "more", "place", "stale", "type",
+        "_chunks", "_forms", "_many", "_odd", "_todo", "_where", "are_keys_new", "attributes", "cells", "form", "keys",
+        "kind", "loose", "more", "place", "stale", "type",
     )  # fmt: skip
 
     def __init__(self, row: Cell) -> None:
@@ -85,6 +86,7 @@ class _Node:
         self.keys: list[Cell] | None = keys if kind in _KEYED or kind == "tuple" else None
         if (kind in _KEYED and type(keys) is not list) or (self.keys is not None and len(self.keys) != len(cells)):
             raise NotOfTheAgent("a row whose keys are none of its items")
+        self.are_keys_new = True
         self.cells: list[Cell] = cells
         self.more: int = more or 0
         self.attributes: int | None = attributes
@@ -115,13 +117,17 @@ class _Node:
         if not 0 <= at <= end <= len(self.cells) or (self.keys is not None and len(keys or ()) != count):
             raise NotOfTheAgent("a splice that does not fit its node")
         removed = self.cells[at:end]
-        if self.keys is not None and keys is not None:
+        if self.keys is not None and keys is not None and not _are_same_texts(self.keys[at:end], keys):
             self._odd += sum(map(_is_odd, keys)) - sum(map(_is_odd, self.keys[at:end]))
             self.keys[at:end] = keys
+            self.are_keys_new = True
         is_last = end == len(self.cells)
         self.cells[at:end] = cells
         self._forms[at:end] = [b""] * count
-        self._todo = {place if place < at else place + count - drop for place in self._todo if not at <= place < end}
+        if self._todo and count != drop:
+            self._todo = {
+                place if place < at else place + count - drop for place in self._todo if not at <= place < end
+            }
         self._todo.update(range(at, at + count))
         if more is not None:
             self.more = more
@@ -240,7 +246,7 @@ class Mirror:
             for row in message.get("rows") or ():
                 self._put(row)
             for splice in message.get("splices") or ():
-                parts: list[Cell] = [*list(splice), *[None] * (_MOST_SPLICE_PARTS - len(splice))]
+                parts: list[Cell] = [*splice, *_NO_SPLICE_PARTS[len(splice) :]]
                 number, at, drop, cells, keys, more = parts
                 self._let_go(number, self._nodes[number].splice(at, drop, cells, keys, more))
                 self._hold(number, cells)
@@ -263,8 +269,9 @@ class Mirror:
         if state is None or state.keys is None:
             return {}
         found: dict[str, bytes | Missing] = {}
-        if len(state.keys) != len(self._sent) or not self._sent.keys() >= set(state.keys):
+        if state.are_keys_new:
             found.update(dict.fromkeys(self._sent.keys() - set(state.keys), MISSING))
+            state.are_keys_new = False
         for number in state.to_encode(_NOWHERE):
             name = state.keys[number]
             if type(name) is not str:
@@ -415,6 +422,12 @@ class Mirror:
         return map_header(len(fields)) + b"".join(
             part for key, form in fields.items() for part in (encode(key), form)
         )
+
+
+def _are_same_texts(keys: list[Cell], others: list[Cell]) -> bool:
+    """Whether keys are texts, and the same ones."""
+    # 1 equals True, but is another key.
+    return keys == others and {*map(type, keys)} == {str}
 
 
 def _is_odd(key: Cell) -> bool:

@@ -25,6 +25,7 @@ _MOST_PATH: Final = 4096
 _MOST_METAS: Final = 4096
 _MARKS: Final = ("unseen", "capped", "cut", "doubt")
 """What an entry may say of itself."""
+_ANY_MARK: Final = frozenset(_MARKS)
 _MAIN: Final = "MainThread"
 
 
@@ -47,6 +48,7 @@ class AgentRecording:
         self._recorder = recorder
         self._mirror = Mirror()
         self._sites: dict[int, tuple[SourceLine, str]] = {}
+        """By number: the place, and what an entry that comes from there is called."""
         self._pid = pid
         self._folder = os.path.join(folder, "") if folder else "\0"  # noqa: PTH118 - compared with text
         self._metas: dict[tuple[int | None, int | None, tuple[str, ...]], dict[str, Value]] = {}
@@ -71,7 +73,8 @@ class AgentRecording:
         name = str(message.get("name") or "")[:_MOST_TEXT]
         place = SourceLine(file.removeprefix(self._folder)[:_MOST_PATH], line, name)
         self._metas.clear()
-        self._sites[number] = (place, str(message.get("text") or "")[:_MOST_TEXT])
+        text = str(message.get("text") or "")[:_MOST_TEXT]
+        self._sites[number] = (place, f"{name}: {text}" if text else name)
 
     def place_of(self, number: Value) -> SourceLine | None:
         """Return where a site is; None for one that was not told of."""
@@ -162,9 +165,7 @@ class AgentRecording:
             return f"{where}raised {kind}: {str(raised.get('text') or '')[:_MOST_TEXT]}".removesuffix(": ")
         if isinstance(given, str):
             return given
-        if known is None:
-            return ""
-        return f"{known[0].function}: {known[1]}" if known[1] else known[0].function
+        return "" if known is None else known[1]
 
     def _meta(self, message: Mapping[str, Value]) -> tuple[Mapping[str, Value] | None, bool]:
         """Return the facts of an entry, and whether they are small and plain."""
@@ -186,7 +187,7 @@ class AgentRecording:
     def _where(self, message: Mapping[str, Value]) -> Mapping[str, Value] | None:
         """Return what is said of the place of an entry; nobody changes it."""
         number, caller = message.get("site"), message.get("caller")
-        marks = tuple(name for name in _MARKS if message.get(name))
+        marks = tuple([name for name in _MARKS if message.get(name)]) if not _ANY_MARK.isdisjoint(message) else ()
         key = (number if type(number) is int else None, caller if type(caller) is int else None, marks)
         known = self._metas.get(key)
         if known is None:

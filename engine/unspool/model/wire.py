@@ -641,15 +641,13 @@ def shared_from(left: bytes, left_at: int, right: bytes, right_at: int) -> int:
     Nothing is copied: a view of one is held against the other.
     """
     view = memoryview(left)
-    shared, stride, size = 0, _STRIDE, len(left) - left_at
-    while shared < size:
-        stop = min(shared + stride, size)
-        if not right.startswith(view[left_at + shared : left_at + stop], right_at + shared):
+    low, most = 0, min(len(left) - left_at, len(right) - right_at)
+    high, stride = most, _STRIDE
+    while most > _WORD and low < most:
+        high = min(low + stride, most)
+        if not right.startswith(view[left_at + low : left_at + high], right_at + low):
             break
-        shared, stride = stop, stride * _GROWTH
-    else:
-        return size
-    low, high = shared, min(stop, len(right) - right_at)
+        low, stride = high, stride * _GROWTH
     while high - low > _WORD:
         middle = (low + high) // 2
         if right.startswith(view[left_at + low : left_at + middle], right_at + low):
@@ -666,15 +664,17 @@ def shared_end(left: bytes, right: bytes, limit: int) -> int:
     """Return how many trailing bytes two byte strings share, at most `limit`."""
     view = memoryview(left)
     left_end, right_end = len(left), len(right)
-    shared, stride = 0, _STRIDE
-    while shared < limit:
-        stop = min(shared + stride, limit)
-        if not right.endswith(view[left_end - stop : left_end - shared], 0, right_end - shared):
-            break
-        shared, stride = stop, stride * _GROWTH
-    else:
-        return limit
-    low, high = shared, stop
+    low, high = 0, limit
+    if limit > _WORD and right.endswith(view[left_end - limit + _WORD :]):
+        # Mostly little differs, in one place, and all that follows it is shared.
+        low = limit - _WORD
+    elif limit > _WORD:
+        stride = _STRIDE
+        while low < limit:
+            high = min(low + stride, limit)
+            if not right.endswith(view[left_end - high : left_end - low], 0, right_end - low):
+                break
+            low, stride = high, stride * _GROWTH
     while high - low > _WORD:
         middle = (low + high) // 2
         if right.endswith(view[left_end - middle : left_end - low], 0, right_end - low):
@@ -689,7 +689,7 @@ def shared_end(left: bytes, right: bytes, limit: int) -> int:
 _GROWTH: Final = 4
 _STRIDE: Final = 512
 """Bytes compared first; further strides grow."""
-_WORD: Final = 64
+_WORD: Final = 256
 """Bytes that are compared as one number."""
 
 

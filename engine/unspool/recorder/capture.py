@@ -294,8 +294,9 @@ class Capture:
                 added[atom] = data
                 continue
             before = base.value(place)
-            if before != data and not same_value(before, data):
-                changes.append(AtomForms(atom, before, data))
+            change = None if before == data else _changed_atom(atom, before, data, shared_from(before, 0, data, 0))
+            if change is not None:
+                changes.append(change)
                 values[place] = data
         objects = {**self._last[1], **captured.objects} if self._immutable else _NO_OBJECTS
         return CaptureResult(changes, base.extended(values, added) if values or added else base, objects)

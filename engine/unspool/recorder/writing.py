@@ -404,10 +404,10 @@ class EntryWriter:
         if is_built_upon and self._followed is not None:
             facts = msgspec.structs.replace(facts, parent_seq=self._followed)
         result = self._capture.compare(captured)
-        last = len(self.store) - 1
+        last, first = len(self.store) - 1, first_of(self.store)
         changes = result.changes
         forks = facts.parent_seq is not None and facts.parent_seq != last
-        if 0 <= last < first_of(self.store):
+        if 0 <= last < first:
             # What the first entry that is kept of a history changed is not known to a copy of it.
             changes = []
         elif forks and not is_built_upon and facts.parent_seq is not None:
@@ -417,7 +417,8 @@ class EntryWriter:
         if (self._skip_unchanged or facts.only_changes) and is_unchanged and last >= 0 and not facts.full:
             return None
         moment = time.time_ns() if facts.timestamp_ns is None else facts.timestamp_ns
-        record = self._record(result, moment, facts.full or (forks and facts.part is None) or self._must_be_full)
+        is_full = facts.full or (forks and facts.part is None) or last + 1 == first or self._begins_anew
+        record = self._record(result, moment, is_full)
         seq = self._append(result, record, changes, moment, facts)
         self._newest = max(self._newest, captured.ticket)
         return seq
@@ -474,7 +475,8 @@ class EntryWriter:
         base = self._capture.base
         if self._followed is not None:
             facts = msgspec.structs.replace(facts, parent_seq=self._followed)
-        has_state = self._must_be_full or self._followed is not None
+        is_first = len(self.store) == first_of(self.store)
+        has_state = is_first or self._begins_anew or self._followed is not None
         record = note_record(base.to_dict() if has_state else None, self.store.intern)
         return self._store(record, [], moment, facts, base.size, lambda: None)
 
@@ -571,8 +573,9 @@ class EntryWriter:
         return size > _TINY or len(result.changes) >= len(result.base)
 
     @property
-    def _must_be_full(self) -> bool:
-        return len(self.store) == first_of(self.store) or (self._forwards is not None and self._forwards.begins_anew)
+    def _begins_anew(self) -> bool:
+        """Whether the store builds nothing more on what it has."""
+        return self._forwards is not None and self._forwards.begins_anew
 
     def _changes_since(self, parent: int, part: Collection[str] | None, result: CaptureResult) -> list[AtomForms]:
         """Return the changes since an earlier entry; where only a server has that, it is worked out there later."""

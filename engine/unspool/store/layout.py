@@ -603,7 +603,7 @@ def pack_draft(draft: Draft, seq: int) -> PackedDraft:
         packed: bytes | None = _SAME_EXTRA
     else:
         if draft.meta:
-            extra["meta"] = dict(draft.meta)
+            extra["meta"] = draft.meta if type(draft.meta) is dict else dict(draft.meta)
         packed = encode(extra) if extra else None
     return PackedDraft(
         draft.timestamp_ns,
