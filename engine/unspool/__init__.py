@@ -62,6 +62,9 @@ if TYPE_CHECKING:
     from unspool.sources.opening import open_history
     from unspool.store.memory import MemoryStore
 
+__version__ = "0.1.0"
+"""Of the package too: the build reads it here. Its metadata would take a command 20 ms to read."""
+
 _HOMES = {
     "unspool.errors": (
         "ConfigError CorruptHistory EntryNotFound ExpressionError LimitExceeded PathNotFound PathSyntaxError QuestionError "
@@ -158,11 +161,6 @@ __all__ = [
 
 def __getattr__(name: str) -> object:
     """Import the public names when they are first used: `import unspool` alone loads nothing else."""
-    if name == "__version__":
-        # Reading the metadata takes milliseconds, and hardly a program asks.
-        from importlib.metadata import version
-
-        return version("unspool")
     for home, names in _HOMES.items():
         if name in names.split():
             value = getattr(import_module(home), name)

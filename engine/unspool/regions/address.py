@@ -150,6 +150,8 @@ def _freeze(value: Value, name: str, depth: int) -> Value:
 
 def thaw(value: Value) -> Value:
     """Return a plain copy of a frozen value: dicts and lists, free to change."""
+    if type(value) in _LEAVES:
+        return value
     if isinstance(value, Mapping):
         return {key: thaw(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

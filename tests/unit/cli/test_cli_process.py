@@ -57,6 +57,7 @@ def test_without_standard_streams_a_command_ends_as_with_them(closed: str, file:
         (("diff", SOURCE, "0", "1"), ("textual", "rich", "deepdiff", "numpy")),
         (("formats",), ("textual", "rich", "deepdiff")),
         (("--help",), ("textual", "rich", "deepdiff", "sqlite3", "msgspec")),
+        (("--version",), ("textual", "rich", "email", "sqlite3", "msgspec")),
     ],
 )
 def test_commands_import_no_more_than_they_need(words: tuple[str, ...], unwanted: tuple[str, ...]) -> None:

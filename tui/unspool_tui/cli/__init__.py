@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 import click
 
+from unspool import __version__
 from unspool.errors import (
     ConfigError,
     EntryNotFound,
@@ -298,9 +299,7 @@ def _with_last_failed(args: list[str]) -> list[str]:
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        from importlib.metadata import version  # only --version needs it
-
-        click.echo(f"unspool {version('unspool')}")
+        click.echo(f"unspool {__version__}")
         ctx.exit()
 
 
