@@ -261,3 +261,71 @@ def test_instances_of_a_librarys_class_are_seen_from_their_first_line_on(tmp_pat
                 named[name] = entry["line"]
         before = {name: str(value) for name, value in entry["state"].items()}
     assert named == {"Session#1": 7, "Session#2": 7, "Session#3": 11, "Session#4": 7}
+
+
+HANDED_OVER = """\
+import functools, heapq, operator, threading
+from concurrent.futures import ThreadPoolExecutor
+class Box: pass
+box = Box()
+D = {"l": [], "m": [], "box": box, "long": {f"k{i}": 0 for i in range(50)}}
+HEAD
+    some, more = D["l"], D["m"]
+    timer = threading.Timer(0.001, D.__setitem__, ("timer", 8)); timer.start(); timer.join()
+    D["after"] = 9
+    list(map(list.append, [some, more], [10, 10]))
+    some.append(11)
+    for _ in map(more.append, [12]): pass
+    more.append(13)
+    put = functools.partial(D.__setitem__, "put"); put(14)
+    sorted([15, 15, 15], key=lambda n: 1)
+    min([16], key=some.append)
+    some.extend([17])
+    list(map(setattr, [box, box], ["x", "y"], [18, 18]))
+    box.z = 19
+    add = operator.methodcaller("append", 20); add(some)
+    some.append(21)
+    with ThreadPoolExecutor(1) as pool: pool.submit(many.__setitem__, "k5", 22).result()
+    many["k6"] = 23
+    many.update(k7=24)
+    push = more.append; push(25); push(25)
+    later = [functools.partial(heapq.heappush, some)]; later[0](26)
+    exec("D['exec'] = 27")
+    del D["exec"]; D["end"] = 28
+    many.__setitem__("k8", 29)
+"""
+HEADS = {"statement": "if many := D['long']:", "return": "def main(many=D['long']):"}
+
+
+def numbers_in(value: Any) -> list[int]:
+    if isinstance(value, dict):
+        return [number for item in value.values() for number in numbers_in(item)]
+    if isinstance(value, list | tuple):
+        return [number for item in value for number in numbers_in(item)]
+    return [value] if isinstance(value, int) else []
+
+
+@pytest.mark.parametrize(("settle", "exact"), [("statement", True), ("statement", False), ("return", False)])
+@pytest.mark.parametrize("version", each_python())
+def test_what_runs_functions_in_c_for_others_is_named_or_in_doubt(
+    tmp_path: Path, version: str, settle: str, exact: bool
+) -> None:
+    """Each line stores its own number, so that an entry tells whose it is."""
+    source = HANDED_OVER.replace("HEAD", HEADS[settle]) + ("main()\n" if settle == "return" else "")
+    seen = record(tmp_path, source, version, watch=["D"], settle=settle, exact=exact, stores=True)
+    assert (seen.err, seen.of_kind("bye")[0]["faults"]) == ("", [])
+    before: list[int] = []
+    named: set[int] = set()
+    for entry in seen.entries:
+        now = numbers_in(entry["state"])
+        new = list(now)
+        for number in before:
+            if number in new:
+                new.remove(number)
+        if not (entry.get("doubt") or entry.get("unseen")) and len(before) > 1:
+            assert set(new) <= {entry["line"]}, (entry["place"], entry["action"], new)
+            named.update(new)
+        before = now
+    assert sorted(set(before) - {0}) == sorted(set(range(8, 30)) - {15, 16, 27} | {16})
+    if exact and version in monitored():
+        assert {9, 10, 11, 13, 14, 16, 17, 18, 19, 21, 25, 26, 28} <= named

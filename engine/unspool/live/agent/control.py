@@ -83,7 +83,7 @@ class Control:
             return
         self._is_running = self._is_wanted = True
         self._ended.acquire()
-        self._thread = _thread.start_new_thread(self._run, ())
+        self._thread = self._session.where.timer_thread = _thread.start_new_thread(self._run, ())
 
     def pause(self) -> None:
         """End the thread, until the next event: a process that forks must have no other."""

@@ -6,44 +6,26 @@ Everything else stays at full speed: an instruction that is of no interest is di
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable
 from types import (
-    BuiltinFunctionType,
     CodeType,
     FrameType,
     FunctionType,
-    MethodDescriptorType,
     MethodType,
-    MethodWrapperType,
-    ModuleType,
-    WrapperDescriptorType,
 )
 from typing import Any
 
 from unspool.live.agent.following import LOST, local_value, stored_attribute
-from unspool.live.agent.graph import END
-from unspool.live.agent.libraries import LEAST_PATIENCE, PATIENCE, LibraryCalls
+from unspool.live.agent.libraries import FUNCTIONS_IN_C, LEAST_PATIENCE, PATIENCE, CallsIntoC, LibraryCalls
 from unspool.live.agent.notes import EXECUTES, Notes, TracedCalls
 from unspool.live.agent.recording import Session
-from unspool.live.agent.sites import PURE, CodeSites, Site, argument_names
+from unspool.live.agent.sites import CodeSites, Site, argument_names
 from unspool.live.agent.whereabouts import running_frames
-from unspool.live.agent.wire import short_name
 
 _TOOL_IDS = (3, 4)
 _NAME = "unspool"
 _TOOLS = 6
 """Numbers that `sys.monitoring` has for tools."""
-_FUNCTIONS_IN_C = (
-    BuiltinFunctionType,
-    MethodDescriptorType,
-    MethodWrapperType,
-    WrapperDescriptorType,
-)
-_LAZY = frozenset(("map", "filter", "zip", "enumerate", "starmap", "chain", "generator"))
-"""Types whose instances run other code when they are read."""
-_RUNNERS = (exec, eval)
-_KINDS_IN_C = (list, dict, set, deque, bytearray)
 
 
 class HeldByAnother(Exception):
@@ -76,8 +58,7 @@ class Monitoring:
         self._libraries = LibraryCalls(session, self._monitoring, self._tool)
         self._ending: dict[int, CodeType] = {}
         self._last_error = 0
-        self._patience: dict[tuple[int, int], int] = {}
-        self._missed_kinds: dict[tuple[int, int], set[type]] = {}
+        self._in_c = CallsIntoC(session, self._monitoring.DISABLE, self._rest)
 
     def _take_tool(self) -> int:
         holders = []
@@ -421,33 +402,19 @@ class Monitoring:
     # Calls into C, and into libraries.
 
     def _on_call(self, code: CodeType, offset: int, function: Any, first: Any) -> Any:
-        session = self._session
         try:
             kind = type(function)
-            if kind in _FUNCTIONS_IN_C:
-                if self._notes.is_wanted and function.__name__ in EXECUTES:
-                    self._in_turn(
-                        lambda frame: self._notes.calls(code, offset, function, first, frame), sys._getframe(1)
-                    )
-                    return None
-                if function.__name__ in PURE:
-                    return self._monitoring.DISABLE
-                if not session.exact and self._patience.get((id(code), offset), 1) <= 0:
-                    self._patience[id(code), offset] = LEAST_PATIENCE
-                    return self._rest(code, self._missed_kinds.pop((id(code), offset), set()))
+            if self._notes.is_wanted and kind in FUNCTIONS_IN_C and function.__name__ in EXECUTES:
+                self._in_turn(lambda frame: self._notes.calls(code, offset, function, first, frame), sys._getframe(1))
                 return None
             if kind is FunctionType or kind is MethodType:
                 return self._on_python_call(code, function)
-            called = stored_attribute(kind, "__call__")
+            called = LOST if kind in FUNCTIONS_IN_C else stored_attribute(kind, "__call__")
             if type(called) is FunctionType:
                 return self._on_python_call(code, called)
-            if short_name(type(first)) in _LAZY:
-                # Its code runs when this reads it, whatever that changes.
-                session.doubt = True
-            elif not session.exact:
-                return self._monitoring.DISABLE
+            return self._in_c.began(code, offset, function, first, sys._getframe(1))
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
-            session.fault(error)
+            self._session.fault(error)
         return None
 
     def _on_python_call(self, code: CodeType, function: Any) -> Any:
@@ -462,63 +429,13 @@ class Monitoring:
             sites = session.codes.get(id(code))
             if sites is None:
                 return None
+            frame = sys._getframe(1)
             if self._notes.is_wanted and getattr(function, "__name__", "") in EXECUTES:
-                self._in_turn(lambda _: self._notes.returned(offset), sys._getframe(1))
-            if type(function) not in _FUNCTIONS_IN_C:
-                if session.exact and short_name(type(first)) in _LAZY and session.enter():
-                    try:
-                        place = session.where.places.of(code, _line_at(code, offset))
-                        session.look_at_all(place, sys._getframe(1), is_seen=True)
-                    finally:
-                        session.leave()
-                return None
-            owner = getattr(function, "__self__", None)
-            target = first if owner is None or type(owner) is ModuleType else owner
-            node = session.node_of(target)
-            if node is None and target is not first:
-                target = first
-                node = session.node_of(first)
-            if function in _RUNNERS:
-                session.doubt = True
-                if session.exact and session.enter():
-                    try:
-                        place = session.where.places.of(code, _line_at(code, offset))
-                        session.look_at_all(place, sys._getframe(1), is_seen=True)
-                    finally:
-                        session.leave()
-                return None
-            if session.on_store is not None:
-                if type(target) in _KINDS_IN_C:
-                    session.on_store(target, session.where.places.of(code, _line_at(code, offset)))
-                return None
-            if node is None:
-                node = session.grown_by_reading()
-            if node is None and id(target) not in session.holders:
-                if not session.exact:
-                    # Only the call itself can be disabled; what follows it cannot.
-                    self._count_miss(code, offset, type(target))
-                return None
-            if not session.enter():
-                return None
-            try:
-                frame = sys._getframe(1)
-                place = session.where.places.of(code, _line_at(code, offset) or frame.f_lineno or 0)
-                self._patience[id(code), offset] = PATIENCE
-                if node is None:
-                    session.rebind(place, frame)
-                else:
-                    key = END if getattr(function, "__name__", "") == "append" else LOST
-                    session.changed(place, frame, [node], below=type(target) not in _KINDS_IN_C, key=key)
-            finally:
-                session.leave()
+                self._in_turn(lambda _: self._notes.returned(offset), frame)
+            self._in_c.ended(sites, offset, function, first, frame)
         except BaseException as error:  # noqa: BLE001 - the program must not see a fault of ours
             session.fault(error)
         return None
-
-    def _count_miss(self, code: CodeType, offset: int, kind: type) -> None:
-        key = (id(code), offset)
-        self._patience[key] = self._patience.get(key, PATIENCE) - 1
-        self._missed_kinds.setdefault(key, set()).add(kind)
 
     def _look_at_more(self) -> None:
         """See what code does that was passed over before modules were looked into."""
@@ -552,10 +469,3 @@ class Monitoring:
     def has_disabled(self) -> bool:
         """Whether anything was disabled."""
         return bool(self._disabled)
-
-
-def _line_at(code: CodeType, offset: int) -> int:
-    for start, stop, line in code.co_lines():
-        if start <= offset < stop:
-            return line or 0
-    return 0

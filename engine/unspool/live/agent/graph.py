@@ -26,6 +26,8 @@ _LONG = 32
 """Items of a row from which only those are compared that a store names."""
 END = object()
 """Stands for the place after the last item."""
+ANY = object()
+"""Stands for any item of a row that was compared just before."""
 _MOST_GROWING = 64
 
 
@@ -168,10 +170,22 @@ class Graph:
         self._release(patch)
         return patch
 
-    def look_at(self, node: Node, key: Any) -> Patch:
-        """Compare the one item of a long row that a store names; `END` is a new last item."""
-        if len(node.ids) < _LONG or node.twin is not None or node.attrs is not None or not node.is_read:
-            return self.look((node,))
+    def look_at(self, node: Node, key: Any) -> tuple[Patch, bool | None]:
+        """Compare the one item of a long row that a store names, or a whole short row.
+
+        Args:
+            node: the row.
+            key: its key or position; `END` is a new last item, `ANY` any item.
+
+        Returns:
+            what was found, and whether that is no more than such a store changes; None where nobody can tell.
+        """
+        if key is ANY:
+            return self.look((node,)), True
+        is_plain = node.twin is None and node.attrs is None and node.is_read
+        if not is_plain or len(node.ids) < _LONG:
+            is_confined = self._is_confined(node, key) if is_plain else None
+            return self.look((node,)), is_confined
         patch = Patch()
         if self._deaths:
             self._drain()
@@ -179,10 +193,53 @@ class Graph:
         kind = type(target)
         is_done = kind is list and self._look_in_list(node, target, key, patch)
         if not is_done and not (kind is dict and self._look_in_dict(node, target, key, patch)):
-            return self.look((node,))
+            is_confined = self._is_confined(node, key)
+            return self.look((node,)), is_confined
         self._grow(patch)
         self._release(patch)
-        return patch
+        return patch, True
+
+    def _is_confined(self, node: Node, key: Any) -> bool | None:
+        """Whether a row differs from what it was by no other item than one; None where nobody can tell."""
+        target = node.strong if node.weak is None else node.weak()
+        if target is None or (node.id == 0 and type(key) is not str):
+            return None
+        try:
+            keys, values, more = node.shape.read(target, self.limits["items"])
+        except RuntimeError:
+            return False
+        ids = list(map(id, values))
+        if more or node.more:
+            return None
+        if keys is None or node.keys is None or node.key_ids is None:
+            if key is END:
+                return ids[: len(node.ids)] == node.ids and len(ids) <= len(node.ids) + 1
+            if type(key) is not int:
+                return None
+            place = key % len(node.ids) if node.ids else 0
+            return len(node.ids) - len(ids) in (0, 1) and (
+                ids[:place] == node.ids[:place]
+                and ids[len(ids) - len(node.ids) + place + 1 :] == node.ids[place + 1 :]
+            )
+        if type(key) not in PLAIN:
+            return None
+        before = dict(zip(node.key_ids, zip(node.ids, node.keys, strict=True), strict=True))
+        after = dict(zip(map(id, keys), zip(ids, keys, strict=True), strict=True))
+        changed = [pair[1] for number, pair in before.items() if after.get(number, (-1,))[0] != pair[0]]
+        changed += [pair[1] for number, pair in after.items() if number not in before]
+        return all(found is key or (type(found) in PLAIN and found == key) for found in changed)
+
+    def has_changed(self, node: Node, *, is_thorough: bool) -> bool:
+        """Whether a row has other items than it had; of a long one only their number counts, unless it is looked at thoroughly."""
+        target = node.strong if node.weak is None else node.weak()
+        if target is None or not node.is_read:
+            return False
+        if len(node.ids) >= _LONG and not is_thorough:
+            kind = type(target)
+            return (kind is list or kind is dict) and len(target) != len(node.ids) + node.more
+        keys, values, more = node.shape.read(target, self.limits["items"])
+        is_same = more == node.more and list(map(id, values)) == node.ids
+        return not is_same or (keys is not None and node.id != 0 and list(map(id, keys)) != node.key_ids)
 
     def _look_in_list(self, node: Node, target: list[Any], key: Any, patch: Patch) -> bool:
         known, size = len(node.ids), len(target)

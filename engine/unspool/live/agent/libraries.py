@@ -1,22 +1,36 @@
 """Library code between the program's own lines: what it changes belongs to the line that called it.
 
 A library's function that the program calls, by whatever syntax, is seen at its end. Where it calls back into the program before
-that, what it changed until then is looked for first.
+that, what it changed until then is looked for first. Functions in C hand over what they change; those that run others in C do not,
+so everything is looked at before and after a call that is given such functions.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
-from types import CodeType, FrameType, FunctionType, GeneratorType, MethodType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
-from unspool.live.agent.following import CO_OPTIMIZED, Scope
+from unspool.live.agent.following import CO_OPTIMIZED, LOST, Scope
+from unspool.live.agent.graph import ANY, END
 from unspool.live.agent.nodes import Node
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import dict_getter
-from unspool.live.agent.sites import CodeSites, argument_names
+from unspool.live.agent.sites import PURE, CodeSites, Place, argument_names
 from unspool.live.agent.whereabouts import OUTWARDS, is_installed
-from unspool.live.agent.wire import PLAIN
+from unspool.live.agent.wire import PLAIN, short_name, type_name
 
 _MOST_FIELDS = 32
 """Fields of an object in a library's hands that are looked through for what is watched."""
@@ -67,6 +81,11 @@ def held_by(
             continue
         elif kind in (tuple, list):
             values += value if len(value) < _FEW_ITEMS else ()
+        elif kind is BuiltinFunctionType or kind is MethodWrapperType:
+            # It changes what it belongs to, when the library calls it.
+            values.append(value.__self__)
+        elif type_name(kind) == "functools.partial":
+            values += (value.func, *value.args[:_FEW_ITEMS])
         elif kind is dict:
             values += value.values() if len(value) < _FEW_ITEMS else ()
         elif (fields_of := dict_getter(kind)) is not None and len(fields := fields_of(value)) < _MOST_FIELDS:
@@ -272,3 +291,146 @@ class LibraryCalls:
         self._patience[id(code)] = LEAST_PATIENCE
         self._has_resting_callbacks = True
         return rest(code, set())
+
+
+FUNCTIONS_IN_C = (BuiltinFunctionType, MethodDescriptorType, MethodWrapperType, WrapperDescriptorType)
+_LAZY = frozenset(("map", "filter", "zip", "enumerate", "starmap", "chain", "generator"))
+"""Types whose instances run other code when they are read."""
+_RUNNERS = (exec, eval)
+_KINDS_IN_C = (list, dict, set, deque, bytearray)
+_MOST_PARTIAL = 8
+
+
+class CallsIntoC:
+    """The functions in C that the program calls, while `sys.monitoring` tells of them."""
+
+    def __init__(self, session: Session, disable: Any, rest: Callable[[CodeType, set[type]], Any]) -> None:
+        """Begin.
+
+        Args:
+            session: gets what happens.
+            disable: the answer that disables an event.
+            rest: disables an event until it is brought back.
+        """
+        self._session = session
+        self._disable = disable
+        self._rest = rest
+        self._patience: dict[tuple[int, int], int] = {}
+        self._missed_kinds: dict[tuple[int, int], set[type]] = {}
+
+    def began(self, code: CodeType, offset: int, function: Any, first: Any, frame: FrameType) -> Any:
+        """Look at what a call is about to change; return what its event is to be answered."""
+        session = self._session
+        sites = session.codes.get(id(code))
+        if sites is None:
+            return None
+        if session.on_store is None and self._runs_others(sites, offset, first):
+            look = session.look_at_all if session.exact else session.prepare_for_lost
+            self._in_turn(lambda: look(self._place(code, offset, frame), frame))
+            return None
+        function, first = _whole(function, first)
+        if type(function) in FUNCTIONS_IN_C:
+            if function.__name__ in PURE:
+                return self._disable
+            node = self._changed(function, first)
+            if node is not None:
+                self._in_turn(lambda: session.look_before(node, self._place(code, offset, frame), frame))
+            elif not session.exact and self._patience.get((id(code), offset), 1) <= 0:
+                self._patience[id(code), offset] = LEAST_PATIENCE
+                return self._rest(code, self._missed_kinds.pop((id(code), offset), set()))
+            return None
+        if short_name(type(first)) in _LAZY:
+            # Its code runs when this reads it, whatever that changes.
+            session.doubt = True
+            return None
+        return None if session.exact else self._disable
+
+    def ended(self, sites: CodeSites, offset: int, function: Any, first: Any, frame: FrameType) -> None:
+        """Look at what a call changed."""
+        session, code = self._session, sites.code
+        runs_others = self._runs_others(sites, offset, first)
+        function, first = _whole(function, first)
+        is_in_c = type(function) in FUNCTIONS_IN_C
+        if is_in_c and function not in _RUNNERS:
+            self._take_change(code, offset, function, first, frame)
+        elif is_in_c or (session.exact and short_name(type(first)) in _LAZY):
+            runs_others = True
+        if runs_others and session.on_store is None:
+            place = self._place(code, offset, frame)
+            if session.exact:
+                self._in_turn(lambda: session.look_at_all(place, frame, is_seen=True))
+            else:
+                self._in_turn(
+                    lambda: session.looked_for_lost(place, frame, is_prepared=not is_in_c or function not in _RUNNERS)
+                )
+
+    def _runs_others(self, sites: CodeSites, offset: int, first: Any) -> bool:
+        """Whether a call may run functions in C that the program handed over, to it or before."""
+        return offset in sites.handing or (self._session.has_escapes and short_name(type(first)) in _LAZY)
+
+    def _changed(self, function: Any, first: Any) -> Node | None:
+        """Return what is watched of that which a function in C may change: what it belongs to, or what it is given first."""
+        owner = getattr(function, "__self__", None)
+        node = None if owner is None or type(owner) is ModuleType else self._session.node_of(owner)
+        return self._session.node_of(first) if node is None else node
+
+    def _take_change(self, code: CodeType, offset: int, function: Any, first: Any, frame: FrameType) -> None:
+        session = self._session
+        node = self._changed(function, first)
+        owner = getattr(function, "__self__", None)
+        target = first if owner is None or type(owner) is ModuleType else owner
+        if node is not None and session.node_of(target) is None:
+            target = first
+        if session.on_store is not None:
+            if type(target) in _KINDS_IN_C:
+                session.on_store(target, self._place(code, offset, frame))
+            return
+        is_found = node is not None
+        if node is None:
+            node = session.grown_by_reading()
+        if node is None and id(target) not in session.holders:
+            if not session.exact:
+                # Only the call itself can be disabled; what follows it cannot.
+                self._count_miss(code, offset, type(target))
+            return
+        self._patience[id(code), offset] = PATIENCE
+        place = self._place(code, offset, frame)
+        if node is None:
+            self._in_turn(lambda: session.rebind(place, frame))
+            return
+        is_append = type(target) is list and getattr(function, "__name__", "") == "append"
+        key = END if is_append else ANY if is_found else LOST
+        below = type(target) not in _KINDS_IN_C
+        self._in_turn(lambda: session.changed(place, frame, [node], below=below, key=key))
+
+    def _count_miss(self, code: CodeType, offset: int, kind: type) -> None:
+        key = (id(code), offset)
+        self._patience[key] = self._patience.get(key, PATIENCE) - 1
+        self._missed_kinds.setdefault(key, set()).add(kind)
+
+    def _place(self, code: CodeType, offset: int, frame: FrameType) -> Place:
+        return self._session.where.places.of(code, _line_at(code, offset) or frame.f_lineno or 0)
+
+    def _in_turn(self, call: Callable[[], object]) -> None:
+        if self._session.enter():
+            try:
+                call()
+            finally:
+                self._session.leave()
+
+
+def _whole(function: Any, first: Any) -> tuple[Any, Any]:
+    """Return the function that a `functools.partial` calls, and what it is given first; any other as it is."""
+    for _ in range(_MOST_PARTIAL):
+        if type_name(type(function)) != "functools.partial":
+            break
+        given = function.args
+        function, first = function.func, given[0] if given else first
+    return function, first
+
+
+def _line_at(code: CodeType, offset: int) -> int:
+    for start, stop, line in code.co_lines():
+        if start <= offset < stop:
+            return line or 0
+    return 0

@@ -9,7 +9,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from unspool.live.agent.following import LOST, Scope, local_value
-from unspool.live.agent.graph import Graph
+from unspool.live.agent.graph import ANY, Graph
 from unspool.live.agent.names import Frames, Names
 from unspool.live.agent.nodes import Node, Patch
 from unspool.live.agent.redaction import Redaction
@@ -25,7 +25,8 @@ _LONGEST_AMID = 2.0
 """Seconds that a sweep waits for what is to settle."""
 _LONGEST_LOST = 0.005
 """Seconds that a look for what a store changed takes at most, where nothing says what that is."""
-_LONG_ROW = 32
+_LOST_CREDIT = 0.4
+"""Seconds of which such looks may use their share in advance."""
 _MOST_HELD = 20_000
 """Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
 """Nodes that are looked at below an object whose own code changes it."""
@@ -53,6 +54,7 @@ class Session(Turns):
         on_new_kinds: called with types that became part of the state.
         on_more_code: called when modules are looked into that were not before.
         uncalled: gives the functions of `--trace` that were not called; nobody can tell where calls are not seen.
+        has_escapes: the program handed over a function in C that changes what it belongs to, or is given, whoever calls it.
         has_lost: a store that cannot be followed may have changed something that was not looked for yet.
         reads_calls: calls are sites too, because no event hands over what they change.
     """
@@ -111,7 +113,7 @@ class Session(Turns):
         self._owner_frame = 0
         self._owner_code: CodeType | None = None
         self._next_sweep = self._next_lost = 0.0
-        self.has_lost = False
+        self.has_lost = self.has_escapes = False
         self._is_in_parts = self._has_found = False
         """Of the present round of looks through all objects: it takes several, and one of them found something."""
         self._number = 0
@@ -146,6 +148,7 @@ class Session(Turns):
         )
         if local_names and code.co_qualname not in self.names.frames:
             self.names.frames[code.co_qualname] = Frames()
+        self.has_escapes = self.has_escapes or found.hands_over
         self.codes[id(code)] = found
         return found
 
@@ -175,7 +178,7 @@ class Session(Turns):
                 continue
             node = self.node_of(value)
             if node is not None:
-                if follow is site.target and site.key is not None and len(node.ids) > _LONG_ROW:
+                if follow is site.target and site.key is not None:
                     key = site.key(scope)
                 found.append(node)
                 below = below or self._is_changed_by_code(type(value))
@@ -193,22 +196,60 @@ class Session(Turns):
                 # It was looked before a site that is lost, too.
                 self.look_at_all(site.place, frame, is_seen=site.is_lost)
                 return True
-            if self._looked_for_lost(site.place, frame):
+            if self.looked_for_lost(site.place, frame, is_prepared=site.is_handing):
                 return True
         if found:
             self.changed(site.place, frame, found, below=below, key=key if len(found) == 1 else LOST)
         return bool(found) or is_counted or is_root
 
-    def _looked_for_lost(self, place: Place, frame: FrameType) -> bool:
-        """Look for what a store changed that cannot be followed, if there is time; return whether it changed anything."""
+    def looked_for_lost(self, place: Place, frame: FrameType, *, is_prepared: bool = False) -> bool:
+        """Look for what a place changed that cannot be followed, if there is time; return whether it changed anything.
+
+        Args:
+            place: the line.
+            frame: the frame that it ran in.
+            is_prepared: it was looked before it, by `prepare_for_lost`.
+        """
         before, now = self.statistics["entries"], time.monotonic()
-        if self.when is None and not self.is_paused and self.settle == "statement" and now >= self._next_lost:
-            self.has_lost = not self.look_at_all(place, frame, seconds=_LONGEST_LOST, is_seen=not self.has_lost)
-            self._next_lost = now + _SWEEP_SHARE * (time.monotonic() - now)
+        if self._has_time_for_lost(now):
+            is_seen = not self.has_lost
+            if self.has_escapes:
+                # Another thread may have called what was handed over just now.
+                is_seen = is_seen and is_prepared and self.where.is_alone()
+            self.has_lost = not self.look_at_all(place, frame, seconds=_LONGEST_LOST, is_seen=is_seen)
+            self._spend_on_lost(now)
         else:
             self.has_lost = True
         self.doubt = self.doubt or self.has_lost
         return self.statistics["entries"] != before
+
+    def _has_time_for_lost(self, now: float) -> bool:
+        is_possible = self.when is None and not self.is_paused and self.settle == "statement"
+        return is_possible and now + _LOST_CREDIT >= self._next_lost
+
+    def prepare_for_lost(self, place: Place, frame: FrameType) -> None:
+        """Look for what was changed until now, before a place that cannot be followed."""
+        now = time.monotonic()
+        is_complete = self._has_time_for_lost(now) and self.look_at_all(place, frame, seconds=_LONGEST_LOST)
+        self.has_lost = self.has_lost or not is_complete
+        self._spend_on_lost(now)
+
+    def _spend_on_lost(self, since: float) -> None:
+        """Take note of the time that a look took: as a rule one part in so many, a little more where there were none for long."""
+        self._next_lost = max(self._next_lost, since) + _SWEEP_SHARE * (time.monotonic() - since)
+
+    def look_before(self, node: Node, place: Place, frame: FrameType) -> None:
+        """Make an entry of what somebody else changed in a row that a call is about to change: it is none of the call's."""
+        if self.is_paused or not self.graph.has_changed(node, is_thorough=self.has_escapes):
+            return
+        if self.settle != "statement" or self.when is not None or self.link.is_behind or self._pending:
+            self.doubt = True
+            return
+        place_of, frame_of = self.where.blamed(place, frame)
+        self.is_stale = True
+        if patch := self.graph.look([node]):
+            self._emit(place_of, frame_of, patch, {"unseen": True})
+        self.is_stale = False
 
     def node_of(self, value: Any) -> Node | None:
         """Return the node of an object, where it is part of the state."""
@@ -260,7 +301,7 @@ class Session(Turns):
             place, frame = self.where.blamed(place, frame)
             # At once in any case: what is stored into a root before it was looked at would not be seen.
             self.settle_now(frame)
-            self.entry(place, frame, [state])
+            self.entry(place, frame, [state], key=ANY)
         return must_look
 
     def _atoms(self) -> list[tuple[str, Any]]:
@@ -490,11 +531,17 @@ class Session(Turns):
             others, _ = graph.sweep(None, frozenset(node.id for node in nodes))
             if others:
                 self._emit(place, frame, others, {"unseen": True})
+        is_confined: bool | None = None
         if below:
             patch, is_complete = graph.look_below(nodes, _BELOW)
             self.doubt = self.doubt or not is_complete
+        elif key is LOST:
+            patch = graph.look(nodes)
         else:
-            patch = graph.look(nodes) if key is LOST else graph.look_at(nodes[0], key)
+            patch, is_confined = graph.look_at(nodes[0], key)
+        if place is not None and nodes and (is_confined is False or (is_confined is None and self.has_escapes)):
+            # Somebody else may have changed the rest, or all of it.
+            extra["doubt"] = True
         if graph.new_kinds:
             self._take_new_kinds()
         if not self._number and not self.graph.state.ids and not extra:

@@ -9,6 +9,7 @@ import ast
 import dis
 import re
 import sys
+from collections import OrderedDict, deque
 from types import BuiltinMethodType, CodeType, MethodWrapperType
 from typing import Any
 
@@ -38,6 +39,18 @@ PURE = frozenset(
     )
 )  # fmt: skip
 """Names of functions in C that change nothing of what they are given."""
+
+
+_CHANGERS = frozenset(
+    name for kind in (list, dict, set, deque, bytearray, OrderedDict) for name in vars(kind) if name not in PURE
+) - vars(object).keys() | frozenset(
+    (
+        "setattr", "delattr", "__setattr__", "__delattr__", "setitem", "delitem", "heappush", "heappop", "heapify",
+        "heapreplace", "heappushpop", "insort", "insort_left", "insort_right", "iadd", "iconcat", "ior", "iand",
+        "isub", "ixor", "methodcaller", "exec", "eval",
+    )
+)  # fmt: skip
+"""Names of functions in C that change what they are given, or what they belong to."""
 
 
 class Place:
@@ -71,11 +84,24 @@ class Site:
         value: finds what was changed in place before it was stored, in an augmented assignment.
         key: finds the key or position that is stored to, where that is known.
         roots: names that are bound, of those that are watched; two where one instruction stores twice.
+        is_handing: it is a call that is given a function in C for others to call.
         misses: times in a row that what it changed was not watched.
         kinds: types of what was not watched.
     """
 
-    __slots__ = ("after", "code", "key", "kinds", "misses", "patience", "place", "roots", "target", "value")
+    __slots__ = (
+        "after",
+        "code",
+        "is_handing",
+        "key",
+        "kinds",
+        "misses",
+        "patience",
+        "place",
+        "roots",
+        "target",
+        "value",
+    )
 
     def __init__(self, code: CodeType, place: Place, after: int) -> None:
         self.code = code
@@ -85,6 +111,7 @@ class Site:
         self.value: Follow | None = None
         self.key: Follow | None = None
         self.roots: tuple[str, ...] = ()
+        self.is_handing = False
         self.misses = 0
         self.patience = 64
         self.kinds: set[type] = set()
@@ -199,12 +226,25 @@ class CodeSites:
         before: places of the sites that are lost, by the offset of their own instruction.
         by_line: sites by line.
         calls: offsets of calls.
+        handing: offsets of calls that are given a function in C which may change containers, for others to call.
+        hands_over: it loads such a function without calling it: who calls it, and when, nobody can tell.
         local_names: locals that are watched; `*` stands for all.
         is_readable: its locals can be looked at without a trace.
         is_traced: they are looked at by a trace function.
     """
 
-    __slots__ = ("after", "before", "by_line", "calls", "code", "is_readable", "is_traced", "local_names")
+    __slots__ = (
+        "after",
+        "before",
+        "by_line",
+        "calls",
+        "code",
+        "handing",
+        "hands_over",
+        "is_readable",
+        "is_traced",
+        "local_names",
+    )
 
     def __init__(self, code: CodeType) -> None:
         self.code = code
@@ -212,6 +252,8 @@ class CodeSites:
         self.before: dict[int, Place] = {}
         self.by_line: dict[int, list[Site]] = {}
         self.calls: set[int] = set()
+        self.handing: frozenset[int] = frozenset()
+        self.hands_over = False
         self.is_readable = (
             LOCALS_ARE_A_VIEW or not (code.co_flags & CO_OPTIMIZED) or _ASKS_FOR_LOCALS.isdisjoint(code.co_names)
         )
@@ -251,6 +293,7 @@ def read_code(
     found.local_names = local_names
     found.is_traced = with_calls
     instructions = [item for item in dis.get_instructions(code) if item.opname != "CACHE"]
+    _find_handing(instructions, found)
     for number, instruction in enumerate(instructions):
         kind = instruction.opname
         if kind in _CALLS:
@@ -265,6 +308,42 @@ def read_code(
         if _fill(site, instruction, names, local_names, is_augmented=_is_augmented(instructions, number)):
             _list_site(site, instructions, number, found)
     return found
+
+
+def _find_handing(instructions: list[dis.Instruction], found: CodeSites) -> None:
+    """Find where functions in C that may change containers are handed over rather than called."""
+    if _CHANGERS.isdisjoint(found.code.co_names):
+        return
+    loads = [
+        item
+        for number, item in enumerate(instructions)
+        if item.argval in _CHANGERS and _is_taken_as_value(instructions, number)
+    ]
+    found.hands_over = bool(loads)
+    found.handing = frozenset(
+        item.offset
+        for item in instructions
+        if loads and item.opname in _CALLS and any(_encloses(item.positions, load.positions) for load in loads)
+    )
+
+
+def _is_taken_as_value(instructions: list[dis.Instruction], number: int) -> bool:
+    """Whether an instruction loads something to hand it on: what is called at once is loaded in other ways."""
+    item = instructions[number]
+    if item.opname == "LOAD_ATTR":
+        # What an object hands over of itself is, nearly always, a method in Python.
+        return "+" not in item.argrepr and instructions[number - 1].argval not in ("self", "cls")
+    if item.opname == "LOAD_GLOBAL":
+        return "NULL" not in item.argrepr
+    beside = instructions[number + 1 : number + 2] if LOCALS_ARE_A_VIEW else instructions[number - 1 : number]
+    return item.opname == "LOAD_NAME" and not any(each.opname == "PUSH_NULL" for each in beside)
+
+
+def _encloses(outer: dis.Positions | None, inner: dis.Positions | None) -> bool:
+    if outer is None or inner is None or None in (*outer, *inner):
+        return False
+    begins = (outer.lineno, outer.col_offset) <= (inner.lineno, inner.col_offset)
+    return begins and (inner.end_lineno, inner.end_col_offset) <= (outer.end_lineno, outer.end_col_offset)
 
 
 _LOCALS = frozenset(
@@ -304,8 +383,12 @@ def _fill(
         site.target = compiled(expression.value, site.code)
         if is_augmented:
             site.value = compiled(expression, site.code)
-        if kind == "STORE_SUBSCR" and isinstance(expression, ast.Subscript):
-            site.key = compiled(expression.slice, site.code)
+        if isinstance(expression, ast.Subscript):
+            is_slice = kind == "STORE_SLICE" or isinstance(expression.slice, ast.Slice)
+            site.key = None if is_slice else compiled(expression.slice, site.code)
+        else:
+            name = str(instruction.argval)
+            site.key = lambda _: name
         return True
     held = instruction.argval if isinstance(instruction.argval, tuple) else (instruction.argval,)
     if kind == "STORE_FAST_LOAD_FAST":
@@ -328,11 +411,12 @@ def _list_call(
     line = (instruction.positions.lineno if instruction.positions else None) or 0
     site = Site(found.code, places.of(found.code, line), instruction.offset)
     function = expression.func
+    is_handing = site.is_handing = instruction.offset in found.handing
     name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    if name in PURE:
+    if name in PURE and not is_handing:
         return
     is_method = isinstance(function, ast.Attribute)
-    if name not in _RUNS_TEXT and (is_method or not _hands_over_results(expression)):
+    if not is_handing and name not in _RUNS_TEXT and (is_method or not _hands_over_results(expression)):
         if isinstance(function, ast.Attribute):
             site.target = compiled(function.value, found.code)
         elif isinstance(function, ast.Name):

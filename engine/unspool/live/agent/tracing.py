@@ -149,15 +149,18 @@ class Tracing:
                 with_turn(session, lambda: session.settle_now(frame))
             return
         found, coming = sites.after.get(frame.f_lasti, ()), sites.before.get(frame.f_lasti)
-        if not session.exact:
+        is_handing = frame.f_lasti in sites.handing
+        if not session.exact and not is_handing:
             coming = None
         if not (found or coming) or not session.enter():
             return
         try:
             for site in found:
                 session.touched(site, sites, frame)
-            if coming is not None:
+            if coming is not None and session.exact:
                 session.look_at_all(coming, frame)
+            elif coming is not None:
+                session.prepare_for_lost(coming, frame)
         finally:
             session.leave()
 

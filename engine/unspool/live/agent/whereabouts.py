@@ -197,6 +197,10 @@ class Whereabouts:
         """Return the name of this thread; "" for the main one, and for the timer's, which is none of the program's."""
         return "" if _thread.get_ident() in (self.main_thread, self.timer_thread) else _thread_name()
 
+    def is_alone(self) -> bool:
+        """Whether no other thread of the program may do anything meanwhile."""
+        return not sys._current_frames().keys() - {_thread.get_ident(), self.timer_thread}
+
     def caller(self, frame: FrameType) -> Place | None:
         """Return the innermost line of the project that called a frame."""
         outer = frame.f_back
