@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import threading
 from pathlib import Path
 from typing import Any, Final
@@ -27,8 +26,6 @@ BINARY: Final[int] = getattr(os, "O_BINARY", 0)
 """Windows changes line ends in files that are opened without it."""
 TO_READ: Final[int] = os.O_RDONLY | CLOSE_ON_EXEC | BINARY
 TO_WRITE: Final[int] = os.O_RDWR | CLOSE_ON_EXEC | BINARY
-HAS_LOCAL_SOCKETS: Final = hasattr(socket, "AF_UNIX")
-"""Whether programs of one machine can talk by a socket that has a place among the files."""
 ENDING: Final[tuple[signal.Signals, ...]] = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
 )
@@ -125,7 +122,9 @@ def require_local_sockets(what: str) -> None:
     Raises:
         ConfigError: this system has none.
     """
-    if not HAS_LOCAL_SOCKETS:
+    import socket  # every start would wait for it, and only what talks to other programs needs it
+
+    if not hasattr(socket, "AF_UNIX"):
         raise ConfigError(
             f"{what} needs sockets that have a place among the files, which this system lacks; use Linux, macOS or WSL"
         )

@@ -113,7 +113,7 @@ def compare_encoded(old: Mapping[str, bytes], new: Mapping[str, bytes], new_stat
     unchanged: list[str] = []
     for name, data in new.items():
         known = old.get(name)
-        is_same = known is not None and encoded_equal(known, data, strict=True)
+        is_same = known == data or (known is not None and encoded_equal(known, data, strict=True))
         (unchanged if is_same else changed).append(name)
     removed = tuple(name for name in old if name not in new)
     return Comparison(old, new, new_state, tuple(changed), removed, tuple(unchanged))

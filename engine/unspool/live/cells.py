@@ -19,7 +19,7 @@ from typing import Final
 from unspool.errors import CorruptHistory, UnspoolError
 from unspool.model.encoding import REFERENCE, encode
 from unspool.model.keys import format_path
-from unspool.model.tags import CONTENTS, Tag, Tagged, array_header, extension, leaf_form
+from unspool.model.tags import Tag, Tagged, array_header, extension, leaf_form, standard_contents
 from unspool.model.values import Unrepresentable, Value
 from unspool.model.wire import decode, encode_json
 
@@ -220,7 +220,7 @@ def value_cell(value: Value) -> Cell:
     write = _WRITERS.get(kind)
     if write is not None:
         return write(value)
-    known = CONTENTS.get(kind)
+    known = standard_contents().get(kind)
     if known is not None:
         content = known[1](value)
         return ["std", known[0], *(_all(content) if isinstance(content, list) else [content])]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Final
 
-import msgpack
+import msgspec
 from msgspec import Struct
 
 from unspool.errors import UnsupportedValue
@@ -374,8 +374,7 @@ def leaf_text(text: str) -> bytes:
     return _leaf(text) or b""
 
 
-def _pack(value: Value) -> bytes:
-    return bytes(msgpack.packb(value, use_bin_type=True))
+_pack: Final[Callable[[Value], bytes]] = msgspec.msgpack.encode
 
 
 def _leaf(value: Value) -> bytes | None:

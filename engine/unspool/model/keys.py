@@ -21,7 +21,7 @@ from functools import lru_cache
 from typing import Final
 
 from unspool.errors import CorruptHistory, PathSyntaxError, UnsupportedValue
-from unspool.model.tags import CONTENTS, Tag, Tagged, compose, from_tag, leaf_form
+from unspool.model.tags import Tag, Tagged, compose, from_tag, leaf_form, standard_contents
 from unspool.model.values import Value, strict_equal
 from unspool.model.wire import PLAIN, decode, extension_of
 
@@ -226,7 +226,7 @@ def _called(value: Value) -> str:
     known = _CALLS.get(type(value))
     if known is not None:
         return f"{type(value).__name__}({known(value)})"
-    name, take = CONTENTS[type(value)]
+    name, take = standard_contents()[type(value)]
     return f"{name}({_literal(take(value))})"
 
 

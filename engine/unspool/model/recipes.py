@@ -21,7 +21,7 @@ from struct import calcsize
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Final
 
-from unspool.model.tags import Tag, Tagged, Unrepresentable
+from unspool.model.tags import Tag, Tagged, Unrepresentable, standard_contents
 from unspool.model.values import Value
 
 Recipe = Callable[[Value], tuple[int, Value]]
@@ -137,10 +137,7 @@ def find_plain(kind: type) -> Recipe | None:
 
 
 def _standard_recipe(kind: type) -> Recipe | None:
-    # Most programs hold no such values, and every start would wait for their modules.
-    from unspool.model.tags import CONTENTS
-
-    known = CONTENTS.get(kind)
+    known = standard_contents().get(kind)
     if known is None:
         return None
     name, take = known

@@ -13,10 +13,9 @@ import os
 import pathlib
 import struct
 import uuid
-import zoneinfo
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum
-from fractions import Fraction
+from functools import cache
 from typing import Final
 
 from unspool.errors import CorruptHistory
@@ -40,17 +39,24 @@ _PATHS: Final[dict[type, type]] = {
     pathlib.PureWindowsPath: pathlib.PureWindowsPath,
 }
 
-CONTENTS: Final[dict[type, tuple[str, Take]]] = {
-    Fraction: ("fraction", lambda value: [value.numerator, value.denominator]),
-    range: ("range", lambda value: [value.start, value.stop, value.step]),
-    slice: ("slice", lambda value: [value.start, value.stop, value.step]),
-    bytearray: ("bytearray", bytes),
-    array.array: ("array", lambda value: [value.typecode, value.tobytes()]),
-    zoneinfo.ZoneInfo: ("zone", lambda value: value.key),
-    **{kind: (kind.__name__, str) for kind in _ADDRESSES},
-    **{kind: (kind.__name__, str) for kind in _PATHS},
-}
-"""Name and content of each type, for writing."""
+
+@cache
+def standard_contents() -> Mapping[type, tuple[str, Take]]:
+    """Return name and content of each type, for writing."""
+    # Few programs hold such values, and every start would wait some milliseconds for these modules.
+    import zoneinfo
+    from fractions import Fraction
+
+    return {
+        Fraction: ("fraction", lambda value: [value.numerator, value.denominator]),
+        range: ("range", lambda value: [value.start, value.stop, value.step]),
+        slice: ("slice", lambda value: [value.start, value.stop, value.step]),
+        bytearray: ("bytearray", bytes),
+        array.array: ("array", lambda value: [value.typecode, value.tobytes()]),
+        zoneinfo.ZoneInfo: ("zone", lambda value: value.key),
+        **{kind: (kind.__name__, str) for kind in _ADDRESSES},
+        **{kind: (kind.__name__, str) for kind in _PATHS},
+    }
 
 
 def _array(content: Value) -> Value:
@@ -71,7 +77,15 @@ def _fraction(content: Value) -> Value:
     numerator, denominator = content
     if type(numerator) is not int or type(denominator) is not int:
         raise TypeError("a fraction is two integers")
+    from fractions import Fraction  # see `standard_contents`
+
     return Fraction(numerator, denominator)
+
+
+def _zone(content: Value) -> Value:
+    from zoneinfo import ZoneInfo  # see `standard_contents`
+
+    return ZoneInfo(content)
 
 
 _MAKERS: Final[dict[str, Take]] = {
@@ -80,7 +94,7 @@ _MAKERS: Final[dict[str, Take]] = {
     "slice": lambda content: slice(*content),
     "array": _array,
     "bytearray": _bytearray,
-    "zone": zoneinfo.ZoneInfo,
+    "zone": _zone,
     **{kind.__name__: kind for kind in _ADDRESSES},
     **{kind.__name__: made for kind, made in _PATHS.items()},
 }
@@ -90,7 +104,7 @@ def standard_value(name: str, content: Value) -> Value:
     """Return a value of the standard library; `Tagged` where this Python has no such value.
 
     Args:
-        name: as `CONTENTS` names it.
+        name: as `standard_contents` names it.
         content: what stands for it.
     """
     make = _MAKERS.get(name)
@@ -144,7 +158,7 @@ def _zone_of(value: dt.datetime) -> str:
 def _zoned(text: str) -> dt.datetime:
     moment, _, key = text.partition("|")
     made = _datetime(moment)
-    zone = _standard("zone", key)
+    zone = standard_value("zone", key)
     # Where the zone is not installed, or says another offset today, the time itself is what counts.
     if not isinstance(zone, dt.tzinfo):
         return made
@@ -250,12 +264,6 @@ def map_header(count: int) -> bytes:
     return b"\xde" + count.to_bytes(2) if count < 65536 else b"\xdf" + count.to_bytes(4)
 
 
-def _standard(name: str, content: Value) -> Value:
-    # Most histories hold no such values, and every start of the app would wait for their modules.
-
-    return standard_value(name, content)
-
-
 def is_leaf_tag(code: int) -> bool:
     """Whether a tag's payload is no nested wire form."""
     return code in _LEAVES
@@ -292,7 +300,7 @@ def compose(code: int, inner: Value) -> Value:
                 is_member = len(inner) > _TAGGED_PARTS and type(inner[1]) is list and len(inner[1]) == _MEMBER_PARTS
                 return Tagged(str(inner[0]), inner[1], is_member)
             case Tag.STANDARD:
-                return _standard(str(inner[0]), inner[1])
+                return standard_value(str(inner[0]), inner[1])
             case Tag.UNREPRESENTABLE:
                 return Unrepresentable(str(inner[0]), str(inner[1]))
     except (TypeError, ValueError, IndexError, KeyError) as error:

@@ -39,7 +39,7 @@ from unspool.model.recipes import (
     tagged,
     type_name,
 )
-from unspool.model.tags import CONTENTS
+from unspool.model.tags import standard_contents
 from unspool.model.values import Value
 
 
@@ -71,7 +71,7 @@ def find_standard(kind: type) -> Recipe | None:
         return tagged(kind, content)
     if issubclass(kind, BaseException):
         return tagged(kind, exception_content)
-    inherited = None if kind in CONTENTS else inherited_content(kind, _BASES)
+    inherited = None if kind in standard_contents() else inherited_content(kind, _BASES)
     if inherited is not None:
         return tagged(kind, inherited)
     if issubclass(kind, type):

@@ -11,10 +11,8 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
-import email.utils
 import math
 import re
-import zoneinfo
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -465,6 +463,8 @@ def _zone_of(match: re.Match[str]) -> dt.tzinfo | None:
     if match[2] is not None:
         hours = _NAMED_ZONES.get(match[2])
         return None if hours is None else dt.timezone(dt.timedelta(hours=hours))
+    import zoneinfo  # few sources name a zone, and every command that reads any would wait for it
+
     try:
         return zoneinfo.ZoneInfo(match[1])
     except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
@@ -473,6 +473,8 @@ def _zone_of(match: re.Match[str]) -> dt.tzinfo | None:
 
 def _in_words(text: str) -> dt.datetime:
     if _OF_MAIL.match(text):
+        import email.utils  # as `zoneinfo`: few sources spell times as mail does
+
         return email.utils.parsedate_to_datetime(text)
     for spelling in _SPELLINGS if _HAS_CLOCK.search(text) else ():
         try:

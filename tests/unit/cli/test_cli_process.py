@@ -52,7 +52,7 @@ def test_without_standard_streams_a_command_ends_as_with_them(closed: str, file:
 @pytest.mark.parametrize(
     ("words", "unwanted"),
     [
-        (("stats", SOURCE), ("textual", "rich", "deepdiff", "numpy", "libcst", "watchdog")),
+        (("stats", SOURCE), ("textual", "rich", "deepdiff", "numpy", "libcst", "watchdog", "socket", "email")),
         (("log", SOURCE, "-n", "10", "--json"), ("textual", "rich", "deepdiff", "numpy", "libcst", "watchdog")),
         (("diff", SOURCE, "0", "1"), ("textual", "rich", "deepdiff", "numpy")),
         (("formats",), ("textual", "rich", "deepdiff")),
