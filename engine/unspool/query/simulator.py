@@ -12,6 +12,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import count
+from operator import add
 from pathlib import Path
 from typing import Final
 
@@ -576,24 +578,31 @@ def starts_by(
         ConfigError: an unknown rule.
     """
     wants_full, whole = rule_named(rule).wants_full, frozenset(apart)
-    times, starts = columns.timestamp_ns, array("q")
+    starts = array("q")
     length = delta_bytes = full_bytes = start_ns = usual = 0
-    for seq in range(first, len(columns)):
-        if seq % _ASKED_EVERY == 0 and cancelled():
+    for begin in range(first, len(columns), _ASKED_EVERY):
+        if cancelled():
             return starts, False
-        kind = columns.kind[seq]
-        if kind == NOTE:
-            continue
-        size = usual if kind == FULL else columns.stored[seq]
-        changed = columns.added[seq] + columns.modified[seq] + columns.deleted[seq]
-        state = ChainState(length, (times[seq] - start_ns) / 1e6, delta_bytes, full_bytes, changed, size)
-        if not starts or seq in whole or wants_full(state):
-            starts.append(seq)
-            length = delta_bytes = 0
-            full_bytes, start_ns = columns.full_bytes[seq], times[seq]
-        else:
-            length, delta_bytes, usual = length + 1, delta_bytes + size, size
+        for seq, kind, stored, changed, time_ns, whole_bytes in _rows(columns, begin):
+            if kind == NOTE:
+                continue
+            size = usual if kind == FULL else stored
+            state = ChainState(length, (time_ns - start_ns) / 1e6, delta_bytes, full_bytes, changed, size)
+            if not starts or seq in whole or wants_full(state):
+                starts.append(seq)
+                length = delta_bytes = 0
+                full_bytes, start_ns = whole_bytes, time_ns
+            else:
+                length, delta_bytes, usual = length + 1, delta_bytes + size, size
     return starts, True
+
+
+def _rows(columns: Columns, begin: int) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Return number, kind, bytes of the record, changed atoms, time and bytes of the state of the next `_ASKED_EVERY` entries."""
+    part = slice(begin, begin + _ASKED_EVERY)
+    changed = map(add, map(add, columns.added[part], columns.modified[part]), columns.deleted[part])
+    sizes, times = columns.stored[part], columns.timestamp_ns[part]
+    return zip(count(begin), columns.kind[part], sizes, changed, times, columns.full_bytes[part], strict=False)
 
 
 def alternative(history: History, rule: str, *, now: str, chains: int, cancelled: Cancelled = never) -> Alternative:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final, Protocol, SupportsIndex, overload, runtime_checkable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from operator import eq
+from typing import Final, Protocol, overload, runtime_checkable
 
 import msgspec
 from msgspec import Struct
 
 from unspool.codec.records import PackedRecords, Record, RecordCodec
+from unspool.model.cache import BoundedCache
 from unspool.model.entries import DELTA, KINDS, ChangeKind, Entry, EntryKind
 from unspool.model.values import Value
+from unspool.store.blocks import compress, decompress, join_planes, split_planes
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -72,49 +76,162 @@ DOUBT_META: Final = "unspool.doubtful"
 """Key in the meta of an entry whose state is not certain, in a repaired file."""
 
 
-if TYPE_CHECKING:
-    _Numbers = array[int]
-else:
-    # Subscripted at run time from Python 3.12 on.
-    _Numbers = array
+_PAGE: Final = 1024
+"""Rows that are packed together: unpacking them takes some ten microseconds."""
+_PAGES_HELD: Final = 8
+"""Pages of a column that stay unpacked: a screen looks at a few places, and at their neighbours next."""
+_FAST: Final = 1
+"""zstd level of pages: columns are filled while somebody waits for the screen."""
 
 
-class LateColumn(_Numbers):
-    """A column that begins with the row `first`: those before it read as 0 and take no room.
+class Column(Sequence[int]):
+    """A growing row of whole numbers, of which all but the newest are packed by the page once it grows row by row.
 
-    Iterating, counting and `tobytes` go over the rows that are there.
+    What is read at once, as a file that is opened, stays an array until then: nobody waits for the packing, and a history
+    that is followed for long does not grow by what its rows take unpacked.
+
+    It may begin with the row `first`: those before it read as 0 and take no room. Iterating, counting and `tobytes` go over
+    the rows that are there. One thread may extend it while others read.
     """
 
-    first: int
+    __slots__ = ("_held", "_last", "_parts", "first", "typecode")
+
+    def __init__(self, typecode: str, first: int = 0) -> None:
+        """Begin without rows.
+
+        Args:
+            typecode: how wide the numbers are, as `array` says it.
+            first: the number of the first row.
+        """
+        self.typecode = typecode
+        self.first = first
+        # Replaced as a whole where rows are packed, so that who reads meanwhile sees each row once.
+        self._parts: tuple[list[int | bytes], int, array[int]] = ([], 0, array(typecode))
+        self._last: tuple[int, array[int]] = (-1, array(typecode))
+        self._held: BoundedCache[int, array[int]] = BoundedCache(_PAGES_HELD)
 
     def __len__(self) -> int:
-        return self.first + super().__len__()
+        _, packed, rest = self._parts
+        return self.first + packed + len(rest)
 
     @overload
-    def __getitem__(self, index: SupportsIndex, /) -> int: ...
+    def __getitem__(self, index: int, /) -> int: ...
     @overload
     def __getitem__(self, index: slice, /) -> array[int]: ...
-    def __getitem__(self, index: SupportsIndex | slice, /) -> int | array[int]:
-        first = self.first
-        if not isinstance(index, slice):
-            at = index.__index__()
-            at += len(self) if at < 0 else 0
-            if at < 0:
+    def __getitem__(self, index: int | slice, /) -> int | array[int]:
+        if isinstance(index, slice):
+            return self._slice(*index.indices(len(self)))
+        pages, packed, rest = self._parts
+        at = index + self.first + packed + len(rest) if index < 0 else index
+        at -= self.first
+        if at >= packed:
+            return rest[at - packed]
+        if at < 0:
+            if at + self.first < 0:
                 raise IndexError("there is no such row")
-            return 0 if at < first else super().__getitem__(at - first)
-        start, stop, step = index.indices(len(self))
+            return 0
+        last = self._last
+        if last[0] != at // _PAGE:
+            last = self._look(pages, at // _PAGE)
+        return last[1][at % _PAGE]
+
+    def _slice(self, start: int, stop: int, step: int) -> array[int]:
         if step != 1:
             return array(self.typecode, [self[at] for at in range(start, stop, step)])
-        held = super().__getitem__(slice(max(start - first, 0), max(stop - first, 0)))
-        missing = min(stop, first) - start
-        return array(self.typecode, bytes(self.itemsize * missing)) + held if missing > 0 else held
+        found = array(self.typecode, bytes(array(self.typecode).itemsize * max(min(stop, self.first) - start, 0)))
+        start, stop = max(start - self.first, 0), max(stop - self.first, 0)
+        pages, packed, rest = self._parts
+        while start < min(stop, packed):
+            number, low = divmod(start, _PAGE)
+            high = min(stop - start + low, _PAGE)
+            # Whoever wants whole pages goes over all of them, and comes back to none.
+            whole = high - low == _PAGE
+            page = self._unpack(pages[number]) if whole else self._look(pages, number)[1]
+            found += page if whole else page[low:high]
+            start += high - low
+        if start < stop:
+            found += rest[start - packed : stop - packed]
+        return found
+
+    def _look(self, pages: Sequence[int | bytes], number: int) -> tuple[int, array[int]]:
+        """Return a page with its number, and keep it unpacked for a while."""
+        page = self._held.get(number)
+        if page is None:
+            page = self._unpack(pages[number])
+            self._held.put(number, page)
+        self._last = last = (number, page)
+        return last
+
+    def _unpack(self, page: int | bytes) -> array[int]:
+        if isinstance(page, int):
+            return array(self.typecode, (page,)) * _PAGE
+        return join_planes(self.typecode, decompress(page, self.first))
+
+    def _pack(self, rows: array[int]) -> int | bytes:
+        """Return a page as the number that all of its rows are, or as compressed bytes."""
+        data = rows.tobytes()
+        if data == data[: rows.itemsize] * len(rows):
+            return rows[0]
+        # A copy: what the compressor returns keeps all the room that it might have needed.
+        return bytes(memoryview(compress(split_planes(rows), level=_FAST, checksum=False)))
+
+    def _settle(self) -> None:
+        """Pack what is more than a page and the rows behind it."""
+        pages, packed, rest = self._parts
+        stop = (len(rest) // _PAGE - 1) * _PAGE
+        if stop > 0:
+            pages.extend([self._pack(rest[at : at + _PAGE]) for at in range(0, stop, _PAGE)])
+            self._parts = (pages, packed + stop, rest[stop:])
+
+    def append(self, number: int) -> None:
+        """Add a row."""
+        rest = self._parts[2]
+        rest.append(number)
+        if len(rest) >= 2 * _PAGE:
+            self._settle()
+
+    def extend(self, numbers: Iterable[int]) -> None:
+        """Add rows that are read at once."""
+        self._parts[2].extend(numbers)
+
+    def frombytes(self, data: bytes) -> None:
+        """Add rows that are read at once, given as the machine has them in memory."""
+        self._parts[2].frombytes(data)
+
+    def _arrays(self) -> Iterator[array[int]]:
+        pages, packed, rest = self._parts
+        for page in pages[: packed // _PAGE]:
+            yield self._unpack(page)
+        yield rest
+
+    def __iter__(self) -> Iterator[int]:
+        return chain.from_iterable(self._arrays())
+
+    def tobytes(self) -> bytes:
+        """Return the rows as the machine has them in memory."""
+        return b"".join([part.tobytes() for part in self._arrays()])
+
+    def count(self, value: int) -> int:
+        """Return how many rows are a number."""
+        return sum(part.count(value) for part in self._arrays())
+
+    def tolist(self) -> list[int]:
+        """Return the rows as a list."""
+        return list(self)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Column):
+            return NotImplemented
+        return (self.first, len(self)) == (other.first, len(other)) and all(map(eq, self, other))
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Columns:
-    """What a screen needs of every entry, as flat arrays: about 34 bytes an entry and no object each.
+    """What a screen needs of every entry, as flat columns: 30 bytes an entry, or 4 to 8 of those that arrive, and no object each.
 
     An entry that cannot be read has a row too: its codec is `HOLE`, its time that of the entry before. Entries that a bound
-    on the recording dropped have none: see `LateColumn`.
+    on the recording dropped have none: see `Column`.
 
     Attributes:
         timestamp_ns: nanoseconds since the epoch (`q`).
@@ -130,24 +247,24 @@ class Columns:
     __slots__ = ("added", "codec", "deleted", "full_bytes", "kind", "modified", "stored", "timestamp_ns")
 
     def __init__(self) -> None:
-        self.timestamp_ns = array("q")
-        self.kind = array("B")
-        self.codec = array("B")
-        self.added = array("I")
-        self.modified = array("I")
-        self.deleted = array("I")
-        self.stored = array("I")
-        self.full_bytes = array("I")
+        self._begin(0)
+
+    def _begin(self, first: int) -> None:
+        self.timestamp_ns = Column("q", first)
+        self.kind = Column("B", first)
+        self.codec = Column("B", first)
+        self.added = Column("I", first)
+        self.modified = Column("I", first)
+        self.deleted = Column("I", first)
+        self.stored = Column("I", first)
+        self.full_bytes = Column("I", first)
 
     def __len__(self) -> int:
         return len(self.kind)
 
     def begin_at(self, first: int) -> None:
         """Begin with the row of an entry; only where there are no rows yet."""
-        for name in self.__slots__:
-            column = LateColumn(getattr(self, name).typecode)
-            column.first = first
-            setattr(self, name, column)
+        self._begin(first)
 
     def since(self, first: int) -> Columns:
         """Return the rows from an entry on, counted from 0."""
@@ -155,7 +272,7 @@ class Columns:
             return self
         found = Columns()
         for name in self.__slots__:
-            setattr(found, name, getattr(self, name)[first:])
+            getattr(found, name).extend(getattr(self, name)[first:])
         return found
 
     def append(self, entry: Entry, codec: RecordCodec) -> None:

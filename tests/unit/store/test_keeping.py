@@ -285,7 +285,7 @@ def test_entries_that_were_dropped_take_no_room_where_the_others_are_listed(tmp_
     with open_history(path) as history:
         columns = history.columns()
         assert len(columns) == len(columns.kind) == first + 300
-        assert columns.kind.buffer_info()[1] == 300
+        assert len(columns.kind.tobytes()) == 300
         assert (columns.timestamp_ns[first + 7], columns.timestamp_ns[-1], columns.timestamp_ns[5]) == (7, 299, 0)
         assert list(columns.timestamp_ns[first - 2 : first + 2]) == [0, 0, 0, 1]
         assert list(columns.timestamp_ns[first + 298 :]) == [298, 299]

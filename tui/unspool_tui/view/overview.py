@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
 from itertools import compress
+from operator import add
 from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 """Entries whose changes are summed up together; a million entries make 16,000 blocks."""
+_AT_ONCE: Final = 64 * BLOCK
+"""Entries that are taken from the columns together."""
 
 
 class EntryColumns(Protocol):
@@ -64,8 +67,12 @@ class ChangeSums:
 
     def catch_up(self, total: int) -> None:
         """Sum up the blocks that are complete."""
-        for start in range(self._first + (len(self._before) - 1) * BLOCK, total - BLOCK + 1, BLOCK):
-            self._before.append(self._before[-1] + self._counted(start, start + BLOCK))
+        columns, stop = self._columns, total // BLOCK * BLOCK
+        for start in range(self._first + (len(self._before) - 1) * BLOCK, stop, _AT_ONCE):
+            part = slice(start, min(start + _AT_ONCE, stop))
+            changed = list(map(add, map(add, columns.added[part], columns.modified[part]), columns.deleted[part]))
+            for at in range(0, len(changed), BLOCK):
+                self._before.append(self._before[-1] + sum(changed[at : at + BLOCK]))
 
     def between(self, start: int, stop: int) -> int:
         """Return the sum over the entries from `start` to `stop - 1`."""

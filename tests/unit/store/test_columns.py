@@ -1,0 +1,100 @@
+"""The columns of a history against a list, and what they take of memory while a recording is followed."""
+
+from __future__ import annotations
+
+import tracemalloc
+from bisect import bisect_left
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from unspool.codec.records import RecordCodec
+from unspool.model.entries import Entry
+from unspool.store.protocol import Column, Columns
+from unspool_tui.view.overview import EntryLedger
+
+RANGES = {"q": st.integers(-(2**63), 2**63 - 1), "I": st.integers(0, 2**32 - 1), "B": st.integers(0, 255)}
+PAGE = 1024
+START_NS = 1_700_000_000_000_000_000
+
+
+@st.composite
+def filled(draw: st.DrawFn) -> tuple[Column, list[int], int]:
+    """A column, its rows as a list, and the first of them that is there; some grew by one, some were read at once."""
+    typecode = draw(st.sampled_from("qIB"))
+    first = draw(st.sampled_from((0, 1, 700, PAGE)))
+    column, rows = Column(typecode, first), [0] * first
+    for at_once in draw(st.lists(st.booleans(), max_size=6)):
+        few = draw(st.lists(RANGES[typecode], min_size=1, max_size=5))
+        part = few * draw(st.integers(1, 3 * PAGE // len(few)))
+        rows += part
+        if at_once:
+            column.extend(part)
+        else:
+            for number in part:
+                column.append(number)
+    return column, rows, first
+
+
+@given(filled(), st.data())
+def test_a_column_reads_as_the_list_of_its_rows(made: tuple[Column, list[int], int], data: st.DataObject) -> None:
+    column, rows, first = made
+    assert len(column) == len(rows)
+    assert column.tolist() == rows[first:]
+    for _ in range(10):
+        low, high = (data.draw(st.integers(-len(rows) - 2, len(rows) + 2)) for _ in range(2))
+        assert column[low:high].tolist() == rows[low:high]
+        assert column[low:high:7].tolist() == rows[low:high:7]
+        if -len(rows) <= low < len(rows):
+            assert column[low] == rows[low]
+            assert column.count(rows[low]) == rows[first:].count(rows[low])
+        else:
+            with pytest.raises(IndexError):
+                column[low]
+    same = Column(column.typecode, first)
+    same.extend(rows[first:])
+    assert column == same
+    assert column.tobytes() == same.tobytes()
+    same.append(1)
+    assert column != same
+
+
+def test_a_time_is_found_in_packed_rows() -> None:
+    column = Column("q")
+    for number in range(6 * PAGE):
+        column.append(START_NS + 7 * number)
+    assert [bisect_left(column, START_NS + 7 * number - 3) for number in range(0, 6 * PAGE, 500)] == list(
+        range(0, 6 * PAGE, 500)
+    )
+
+
+def _arrive(columns: Columns, ledger: EntryLedger, stop: int) -> None:
+    """Let entries arrive 64 at a time, as they do while a busy recording is followed."""
+    while len(columns) < stop:
+        for seq in range(len(columns), len(columns) + 64):
+            time_ns = START_NS + seq * 8_333_333 + seq * seq % 9_973
+            codec = RecordCodec.DICT if seq % 50 else RecordCodec.NONE
+            columns.append(
+                Entry(
+                    seq, "", codec.kind, None, time_ns, "tick",
+                    added=0, modified=1 + seq % 3 // 2, deleted=0, stored_bytes=9 + seq % 5, full_bytes=300 + seq % 90,
+                ),
+                codec,
+            )  # fmt: skip
+        ledger.catch_up(len(columns))
+        ledger.facts(max(0, len(columns) - 400), len(columns))
+
+
+def test_what_is_known_of_a_history_that_is_followed_grows_by_less_than_ten_bytes_an_entry() -> None:
+    columns, each = Columns(), 8_192
+    ledger = EntryLedger(columns)
+    tracemalloc.start()
+    try:
+        _arrive(columns, ledger, each)
+        before = tracemalloc.get_traced_memory()[0]
+        _arrive(columns, ledger, 2 * each)
+        assert tracemalloc.get_traced_memory()[0] - before < 10 * each
+    finally:
+        tracemalloc.stop()
+    assert ledger.stored == sum(columns.stored)
