@@ -15,7 +15,7 @@ from types import CodeType, FrameType, MemberDescriptorType, ModuleType
 from typing import Any, Protocol
 
 from unspool.live.agent.shapes import dict_getter
-from unspool.live.agent.wire import mro_of
+from unspool.live.agent.wire import class_dict, mro_of
 
 
 class _Lost:
@@ -211,9 +211,7 @@ def _truth(value: Any) -> bool | None:
     kind = type(value)
     if kind in _SIZED or kind in _NUMBERS or value is None:
         return bool(value)
-    if value is LOST or any(
-        name in type.__dict__["__dict__"].__get__(base) for base in mro_of(kind) for name in ("__bool__", "__len__")
-    ):
+    if value is LOST or any(name in class_dict(base) for base in mro_of(kind) for name in ("__bool__", "__len__")):
         return None
     return True
 
@@ -297,7 +295,7 @@ def stored_attribute(value: Any, name: str) -> Any:
     bases = mro_of(kind)
     if type in bases:
         for base in mro_of(value):
-            held = type.__dict__["__dict__"].__get__(base)
+            held = class_dict(base)
             if name in held:
                 return held[name]
         return LOST
@@ -305,7 +303,7 @@ def stored_attribute(value: Any, name: str) -> Any:
         return object.__getattribute__(value, "__dict__").get(name, LOST)
     in_class: Any = LOST
     for base in bases:
-        held = type.__dict__["__dict__"].__get__(base)
+        held = class_dict(base)
         if name in held:
             in_class = held[name]
             break
@@ -331,11 +329,13 @@ def stored_item(value: Any, key: Any) -> Any:
         if type(key) is not int or not -len(value) <= key < len(value):
             return LOST
         return value[key]
+    if kind is dict and type(key) in _PLAIN_KEYS:
+        return value.get(key, LOST)
     if ModuleType in mro_of(kind):
         return object.__getattribute__(value, "__dict__").get(key, LOST) if type(key) is str else LOST
     if dict not in mro_of(kind):
         return LOST
-    if "__getitem__" in type.__dict__["__dict__"].__get__(kind) and kind is not dict:
+    if "__getitem__" in class_dict(kind) and kind is not dict:
         return LOST
     if type(key) in _PLAIN_KEYS or (type(key) is tuple and all(type(part) in _PLAIN_KEYS for part in key)):
         return dict.get(value, key, LOST)

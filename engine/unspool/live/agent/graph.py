@@ -183,12 +183,16 @@ class Graph:
         if key is ANY:
             return self.look((node,)), True
         is_plain = node.twin is None and node.attrs is None and node.is_read
-        if not is_plain or len(node.ids) < _LONG:
-            is_confined = self._is_confined(node, key) if is_plain else None
-            return self.look((node,)), is_confined
         patch = Patch()
         if self._deaths:
             self._drain()
+        if not is_plain or len(node.ids) < _LONG:
+            if not is_plain or not self._took_one(node, key, patch):
+                is_confined = self._is_confined(node, key) if is_plain else None
+                return self.look((node,)), is_confined
+            self._grow(patch)
+            self._release(patch)
+            return patch, True
         target: Any = node.strong if node.weak is None else node.weak()
         kind = type(target)
         is_done = kind is list and self._look_in_list(node, target, key, patch)
@@ -198,6 +202,35 @@ class Graph:
         self._grow(patch)
         self._release(patch)
         return patch, True
+
+    def _took_one(self, node: Node, key: Any, patch: Patch) -> bool:
+        """Take over the item of a short row that a store names, if a row differs by that one only; return whether it does.
+
+        Most stores are so, and `_is_confined` and `look` would read the row twice to find the same.
+        """
+        target = node.strong if node.weak is None else node.weak()
+        if target is None or node.has_odd or node.has_weak or type(key) not in PLAIN:
+            return False
+        try:
+            keys, values, more = node.shape.read(target, self.limits["items"])
+        except RuntimeError:
+            return False
+        ids = list(map(id, values))
+        if more or node.more or len(ids) != len(node.ids) or (node.id == 0 and type(key) is not str):
+            return False
+        if keys is not None and list(map(id, keys)) != node.key_ids:
+            return False
+        places = list(compress(count(), map(ne, node.ids, ids)))
+        if len(places) != 1:
+            return False
+        place = places[0]
+        if keys is None:
+            is_named = type(key) is int and place == key % len(ids)
+        else:
+            is_named = keys[place] is key or (type(keys[place]) in PLAIN and keys[place] == key)
+        if is_named:
+            self._replace(node, place, values[place], patch)
+        return bool(is_named)
 
     def _is_confined(self, node: Node, key: Any) -> bool | None:
         """Whether a row differs from what it was by no other item than one; None where nobody can tell."""

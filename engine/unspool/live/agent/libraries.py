@@ -317,6 +317,8 @@ class CallsIntoC:
         self._rest = rest
         self._patience: dict[tuple[int, int], int] = {}
         self._missed_kinds: dict[tuple[int, int], set[type]] = {}
+        self._lines: dict[tuple[int, int], int] = {}
+        """By code and offset: the line of a call."""
 
     def began(self, code: CodeType, offset: int, function: Any, first: Any, frame: FrameType) -> Any:
         """Look at what a call is about to change; return what its event is to be answered."""
@@ -409,7 +411,10 @@ class CallsIntoC:
         self._missed_kinds.setdefault(key, set()).add(kind)
 
     def _place(self, code: CodeType, offset: int, frame: FrameType) -> Place:
-        return self._session.where.places.of(code, _line_at(code, offset) or frame.f_lineno or 0)
+        line = self._lines.get((id(code), offset))
+        if line is None:
+            line = self._lines[id(code), offset] = _line_at(code, offset)
+        return self._session.where.places.of(code, line or frame.f_lineno or 0)
 
     def _in_turn(self, call: Callable[[], object]) -> None:
         if self._session.enter():
@@ -422,7 +427,7 @@ class CallsIntoC:
 def _whole(function: Any, first: Any) -> tuple[Any, Any]:
     """Return the function that a `functools.partial` calls, and what it is given first; any other as it is."""
     for _ in range(_MOST_PARTIAL):
-        if type_name(type(function)) != "functools.partial":
+        if type(function) in FUNCTIONS_IN_C or type_name(type(function)) != "functools.partial":
             break
         given = function.args
         function, first = function.func, given[0] if given else first

@@ -16,7 +16,7 @@ from unspool.live.agent.redaction import Redaction
 from unspool.live.agent.sites import SOURCES, CodeSites, Place, Site, read_code
 from unspool.live.agent.turns import Turns
 from unspool.live.agent.whereabouts import Whereabouts, task_name
-from unspool.live.agent.wire import Outlet, mro_of, type_name
+from unspool.live.agent.wire import Outlet, class_dict, mro_of, type_name
 
 _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
@@ -264,7 +264,7 @@ class Session(Turns):
         if known is None:
             known = False
             for base in mro_of(kind):
-                held = type.__dict__["__dict__"].__get__(base)
+                held = class_dict(base)
                 known = known or any(type(held.get(name)) is FunctionType for name in _SETTERS)
                 known = known or any(type(item) is property and item.fset is not None for item in list(held.values()))
             self._has_setters[kind] = known

@@ -9,7 +9,7 @@ from itertools import islice
 from types import FunctionType, GetSetDescriptorType, MemberDescriptorType, ModuleType
 from typing import Any
 
-from unspool.live.agent.wire import Cell, base64_text, leaf_maker, mro_of, type_name
+from unspool.live.agent.wire import Cell, base64_text, class_dict, leaf_maker, mro_of, type_name
 
 Row = tuple[list[Any] | None, list[Any], int]
 """Keys or names, items, and how many items more there are."""
@@ -103,7 +103,7 @@ def _read_array(target: Any, limit: int) -> Row:
 
 
 def _read_class(target: Any, limit: int) -> Row:
-    held = dict(type.__dict__["__dict__"].__get__(target))
+    held = dict(class_dict(target))
     pairs = [
         (name, value)
         for name, value in held.items()
@@ -128,7 +128,7 @@ def _is_dunder(name: str) -> bool:
 def dict_getter(kind: type) -> Callable[[Any], dict[str, Any]] | None:
     """Return what gives the `__dict__` of a class's objects as the interpreter keeps it; None where they have none."""
     for base in mro_of(kind):
-        held = type.__dict__["__dict__"].__get__(base).get("__dict__")
+        held = class_dict(base).get("__dict__")
         if isinstance(held, GetSetDescriptorType):
             return held.__get__
     return None
@@ -138,7 +138,7 @@ def slots_of(kind: type) -> dict[str, MemberDescriptorType]:
     """Return the slots of a class and its bases by name, those of bases first."""
     found: dict[str, MemberDescriptorType] = {}
     for base in reversed(mro_of(kind)):
-        held = type.__dict__["__dict__"].__get__(base)
+        held = class_dict(base)
         if "__slots__" in held:
             found |= {name: member for name, member in held.items() if type(member) is MemberDescriptorType}
     return found
@@ -165,7 +165,7 @@ def _fields_reader(kind: type) -> Read | None:
             names.append(name)
         if getter is not None:
             held = getter(target).copy()
-            if not all(type(name) is str for name in held) or any(name in held for name in _INSTRUMENTED):
+            if not all(type(name) is str for name in held) or not held.keys().isdisjoint(_INSTRUMENTED):
                 held = {
                     name: value for name, value in held.items() if type(name) is str and name not in _INSTRUMENTED
                 }
@@ -252,7 +252,7 @@ def _shape_of(kind: type) -> Shape | None:
     for base, (shape_kind, _, read_items, _) in _IN_C.items():
         if base in bases:
             fields = _fields_shape(kind, name, can_be_weak, base)
-            names = type.__dict__["__dict__"].__get__(kind).get("_fields")
+            names = class_dict(kind).get("_fields")
             if base is tuple and type(names) is tuple:
                 read_items = _with_names(names, read_items)
             return Shape(shape_kind, name, read_items, weak=can_be_weak, fields=fields)

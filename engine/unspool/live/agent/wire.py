@@ -15,7 +15,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 Cell = Any
@@ -34,6 +34,7 @@ _INT_BOUND = 1 << 63
 _type_module: Callable[[type], Any] = vars(type)["__module__"].__get__
 _type_name: Callable[[type], Any] = vars(type)["__qualname__"].__get__
 mro_of: Callable[[type], tuple[type, ...]] = vars(type)["__mro__"].__get__
+class_dict: Callable[[type], Mapping[str, Any]] = vars(type)["__dict__"].__get__
 
 
 def type_name(kind: type) -> str:

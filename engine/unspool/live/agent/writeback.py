@@ -18,7 +18,7 @@ from typing import Any
 from unspool.live.agent.following import LOST, stored_attribute
 from unspool.live.agent.recording import Session
 from unspool.live.agent.shapes import dict_getter, slots_of
-from unspool.live.agent.wire import Cell, leaf_maker, mro_of, short_name, type_name
+from unspool.live.agent.wire import Cell, class_dict, leaf_maker, mro_of, short_name, type_name
 
 _MOST_TOLD = 200
 _DEEPEST = 200
@@ -388,7 +388,7 @@ class WriteBack:
         if self._force or type in mro_of(kind) or (parameters is not LOST and getattr(parameters, "frozen", False)):
             return ""
         for base in mro_of(kind):
-            held = type.__dict__["__dict__"].__get__(base)
+            held = class_dict(base)
             for name in ("__setattr__", "__setitem__", "__delitem__"):
                 if type(held.get(name)) is FunctionType:
                     return (
