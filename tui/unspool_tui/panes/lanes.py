@@ -38,8 +38,10 @@ _SAMPLE: Final = 64
 """Entries that are asked which atoms they changed together."""
 _CHUNK: Final = 4096
 """Writes that are looked at before the worker may turn to other things."""
-_CELLS_KEPT: Final = 16_000
-"""Cells of all lanes that are remembered: those of a dozen axes, at about 300 bytes each."""
+_CELLS_KEPT: Final = 4_000
+"""Cells of all lanes that are remembered, at about 300 bytes each."""
+_AXES_KEPT: Final = 3
+"""Axes whose cells are remembered even where those are more: that of the whole, and those one zooms to and from."""
 _ERRORS_KEPT: Final = 100_000
 _META_READ: Final = 50_000
 """Entries up to which the meta of all of them is read for errors; of longer histories, that of notes only."""
@@ -172,7 +174,7 @@ class LaneBook:
                 yield None
             self.ranking = ranked(changes, together, total)
             yield True
-        if self._kept > _CELLS_KEPT:
+        if self._kept > max(_CELLS_KEPT, _AXES_KEPT * len(lanes) * axis.cells):
             self._keep_only(axis)
         wanted = [lane for lane in lanes if lane.kind is not LaneKind.NOTES]
         for lane in wanted:

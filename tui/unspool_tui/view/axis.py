@@ -406,7 +406,7 @@ def atom_lane(atom: str) -> Lane:
     return Lane(LaneKind.ATOM, atom, (atom,))
 
 
-class CellFigures(Struct, frozen=True):
+class CellFigures(Struct, frozen=True, gc=False):
     """What a lane knows of the entries of a cell.
 
     Attributes:

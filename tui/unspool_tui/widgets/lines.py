@@ -21,7 +21,7 @@ from unspool_tui.rendering.line import BLANK, Pointed, Row, differs_until, point
 from unspool_tui.rendering.paint import Pen, paint_row
 from unspool_tui.rendering.sanitize import without_active
 
-_STRIPS_KEPT: Final = 600
+_STRIPS_KEPT: Final = 160
 """Drawn lines kept by a widget. More would only give the garbage collector work."""
 _NEARLY_ALL: Final = 1.25
 """How much longer than its changed part a line must be for that part to be written alone."""
