@@ -88,6 +88,7 @@ def test_opening_scrubbing_and_leaving_restores_the_terminal(opened: Terminal) -
     leave(opened)
 
 
+@pytest.mark.slow
 def test_searching_through_time_arrives_at_the_entry(opened: Terminal) -> None:
     # Sent in one go: nothing that is typed ahead of the screen may be lost.
     opened.send("{", "/", "kettle", "enter")
@@ -96,6 +97,7 @@ def test_searching_through_time_arrives_at_the_entry(opened: Terminal) -> None:
     leave(opened)
 
 
+@pytest.mark.slow
 def test_marking_a_base_diffing_and_exporting_the_patch(opened: Terminal, tmp_path: Path) -> None:
     opened.send(":", "10", "enter")
     opened.wait_for(r"10/99")
@@ -108,6 +110,7 @@ def test_marking_a_base_diffing_and_exporting_the_patch(opened: Terminal, tmp_pa
     leave(opened)
 
 
+@pytest.mark.slow
 def test_yanking_writes_the_value_to_the_terminals_clipboard(opened: Terminal) -> None:
     opened.send("3", "j", "l", "j", "y", "v")
     told(opened, r"OSC 52|copied with")
@@ -263,6 +266,7 @@ def test_the_terminal_is_put_back_when_the_program_is_told_to_end(opened: Termin
     assert opened.process.returncode == 128 + signal.SIGTERM
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("busy", [False, True], ids=["at rest", "in a long read"])
 def test_the_program_ends_when_its_terminal_goes_away(
     tmp_path: Path, history_file: Path, monkeypatch: pytest.MonkeyPatch, busy: bool

@@ -144,6 +144,7 @@ def _mostly_slow(calls: Iterable[tuple[str, signal.Signals]]) -> list[Any]:
     return [pytest.param(*call, marks=() if at % 8 == 0 else pytest.mark.slow) for at, call in enumerate(calls)]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("command", "number"), _mostly_slow(zip(_READING, itertools.cycle([signal.SIGTERM, signal.SIGINT]), strict=False))
 )
@@ -191,6 +192,7 @@ def _is_within(pid: int, begun: float) -> bool:
     return Path(f"/proc/{pid}/wchan").read_text() not in ("0", "pipe_write") or _cpu_s(pid) > begun + 0.2
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 @pytest.mark.parametrize("body", _DEAF_BODIES.values(), ids=_DEAF_BODIES)
 def test_what_does_not_listen_ends_all_the_same(body: str, number: signal.Signals, tmp_path: Path) -> None:

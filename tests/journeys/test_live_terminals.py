@@ -41,6 +41,7 @@ def _resident_mb(terminal: Terminal) -> float:
     return int(status[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
+@pytest.mark.slow
 def test_three_terminals_show_the_newest_entry_while_and_after_a_program_records(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

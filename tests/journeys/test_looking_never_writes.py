@@ -120,6 +120,7 @@ def _mostly_slow(states: Iterable[str], quick: Collection[str]) -> list[Any]:
     return [pytest.param(state, marks=() if state in quick else pytest.mark.slow) for state in states]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("state", _mostly_slow(NATIVE, ("killed", "log damaged", "closed")))
 def test_commands_leave_a_native_file(state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = tmp_path / "in" / "app.unspool"

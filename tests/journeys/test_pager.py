@@ -30,6 +30,7 @@ def test_long_output_is_handed_to_the_pager(lines: Path, tmp_path: Path) -> None
     assert len(seen.read_text().splitlines()) > 200
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("words", "env"),
     [

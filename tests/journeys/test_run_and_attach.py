@@ -286,6 +286,7 @@ def test_what_was_asked_for_and_never_came_is_told(app: Any, tmp_path: Path, ver
     assert "--when says never held: NameError: there is no NOPE among what is watched" in done.stderr
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -311,6 +312,7 @@ def test_what_cannot_be_done_is_refused_in_one_line(tmp_path: Path, words: list[
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", VERSIONS)
 def test_attach_and_detach_leave_the_program_as_it_was(service: Any, tmp_path: Path, version: str) -> None:
     process = service(python=pythons()[version])

@@ -138,6 +138,7 @@ def test_closing_the_terminal_ends_both_as_it_does_without_unspool(tmp_path: Pat
         assert len(history)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", [*{"3.11": 0, NEWEST: 0}])
 def test_a_short_program_is_offered_again_and_its_planted_bug_is_found(tmp_path: Path, version: str) -> None:
     pytest.importorskip("jmespath")

@@ -210,6 +210,7 @@ def test_a_phone_shows_the_whole_width_and_has_keys_for_fingers(shop: Path, tmp_
         assert browser.complaints() == []
 
 
+@pytest.mark.slow
 def test_a_server_that_ends_is_told_on_the_page(shop: Path, tmp_path: Path) -> None:
     with served(shop) as server, browsing(server, tmp_path, width=1280, height=760) as browser:
         browser.wait_for_picture()

@@ -311,6 +311,7 @@ async def test_no_child_outlives_a_server_that_is_killed(shop: Path, tmp_path: P
     await asyncio.to_thread(wait_until, lambda: not _names(tmp_path), "empty temporary folder")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_a_server_that_is_told_to_end_takes_its_visitors_along(shop: Path, tmp_path: Path, number: int) -> None:
     env = {**os.environ, "TMPDIR": str(tmp_path)}

@@ -125,6 +125,7 @@ def test_when_all_are_refused_each_says_why_in_one_line(sources: list[str], tmp_
         assert terminal.screen.text.count("unspool: ") == 2
 
 
+@pytest.mark.slow
 def test_a_place_to_begin_at_for_each_and_none_too_many(sources: list[str]) -> None:
     with unspool("open", sources[0], sources[1], "--at", "3", "--at", "-2") as terminal:
         terminal.wait_for(r" 3/29")

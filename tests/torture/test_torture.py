@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Iterator[Path]:
     shutil.rmtree(own, ignore_errors=True)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("name", SLICE)
 def test_a_slice_of(name: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     tally = run_campaign(CAMPAIGNS[name](), folder, seed=SEED, seconds=120, most=SLICE[name])

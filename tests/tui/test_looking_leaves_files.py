@@ -10,6 +10,7 @@ from tui_driver import drive, make_app, open_file
 from support.left_behind import NATIVE, prints
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("state", ["closed", "killed", "log damaged", "log cut", "header of the log damaged"])
 async def test_the_app_leaves_every_byte(state: str, tmp_path: Path) -> None:
     path = tmp_path / "files" / "app.unspool"

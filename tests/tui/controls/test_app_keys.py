@@ -42,6 +42,7 @@ async def test_themes_show_while_choosing_and_escape_takes_them_back(shop_file: 
         assert driver.app.theme == "unspool-light"
 
 
+@pytest.mark.slow
 async def test_every_theme_shows_while_the_cursor_is_on_it(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
         names = driver.app.theme_names()
@@ -99,6 +100,7 @@ async def test_q_leaves_and_the_place_is_remembered(shop_file: Path) -> None:
         assert driver.view.focus.name == "CHANGES"
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("opens", "stray"), [("y", "j6"), ("t", "x"), ("?", "x"), ("c", "x"), ("!", "w")])
 async def test_an_open_menu_says_when_a_key_is_not_its_own(shop_file: Path, opens: str, stray: str) -> None:
     async with drive(make_app(open_file(shop_file), at=100), (80, 24)) as driver:

@@ -134,6 +134,7 @@ async def test_bookmarks_are_set_listed_and_gone_to(shop_file: Path) -> None:
         assert driver.view.bookmarks == (42,)
 
 
+@pytest.mark.one_in(2)
 @action("palette")
 @pytest.mark.parametrize(
     ("typed", "head"),

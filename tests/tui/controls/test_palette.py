@@ -70,6 +70,7 @@ async def test_bookmarks_are_found_beside_the_entry(shop_file: Path) -> None:
         assert driver.view.head == 40
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("typed", ["23:59", "2026-03-02", "23:59~1"])
 async def test_a_time_after_the_newest_entry_is_refused_in_words(shop_file: Path, typed: str) -> None:
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
@@ -107,6 +108,7 @@ async def test_names_that_cannot_be_read_leave_commands_to_choose(tmp_path: Path
         assert driver.view.zoomed
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_hostile_names_are_only_text(tmp_path: Path, size: tuple[int, int]) -> None:
     state = {text: {text: text} for text in HOSTILE_TEXTS}

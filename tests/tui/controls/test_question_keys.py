@@ -132,6 +132,7 @@ async def test_writes_over_damage_are_listed_as_partial(tmp_path: Path) -> None:
         assert "Writes of session.user_id" in driver.panel(Pane.RESULTS)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("key", "text"), [("/", "requests"), ("B", "@ != null && requests == `-1`")])
 async def test_escape_stops_a_question_and_says_that_it_is_partial(tmp_path: Path, key: str, text: str) -> None:
     states = [({"requests": number, "text": f"number {number} " * 40}, "tick") for number in range(6000)]

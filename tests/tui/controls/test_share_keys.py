@@ -96,6 +96,7 @@ async def test_what_a_terminal_cannot_take_is_refused_with_the_way_out(shop_file
         assert not clipboard
 
 
+@pytest.mark.one_in(2)
 @action("export")
 @pytest.mark.parametrize(
     ("key", "suffix", "inside"),

@@ -21,6 +21,7 @@ def width_of(driver: Driver, pane: Pane) -> int:
     return width
 
 
+@pytest.mark.one_in(2)
 @action("pane.wider", "pane.narrower")
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 50)])
 async def test_the_focused_pane_grows_and_shrinks_within_the_screen(shop_file: Path, size: tuple[int, int]) -> None:

@@ -33,6 +33,7 @@ def record_fires(path: Path, action: str, entries: int = 60) -> Path:
     return path
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("action", ["", "Update incidents.json", "Update incidents.json, run N"])
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])
 async def test_the_largest_change_stands_where_the_action_says_nothing(

@@ -42,6 +42,7 @@ async def _reveal(driver: Driver, path: Path) -> None:
     await driver.settle()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     ("path", "value", "jq"),
     [

@@ -119,6 +119,7 @@ ENORMOUS = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", list(ENORMOUS))
 def test_enormous_values_are_shown_and_compared(name: str) -> None:
     value = ENORMOUS[name]

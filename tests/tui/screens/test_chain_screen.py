@@ -212,6 +212,7 @@ async def test_what_was_stopped_is_not_called_sound(shop_file: Path, monkeypatch
         assert f"not examined {table.unexamined()}" in driver.text()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("size", [(20, 5), (40, 10), (200, 50)])
 async def test_the_wall_holds_at_every_size_in_ascii(shop_file: Path, size: tuple[int, int]) -> None:
     async with drive(make_app(open_file(shop_file), at=100, ascii=True), size=(120, 40)) as driver:

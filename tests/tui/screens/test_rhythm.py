@@ -84,6 +84,7 @@ class _Simulated:
             self.put(wait, "timer")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("lost", "failing"), [(0.0, 0.0), (0.002, 0.0), (0.5, 0.0), (1.0, 0.0), (0.01, 0.2)])
 def test_minutes_of_flood_never_stop_the_looks_however_many_timers_are_lost(lost: float, failing: float) -> None:
     screen = _Simulated(random.Random(7), lost=lost, failing=failing)

@@ -126,6 +126,7 @@ def _held(driver: Driver) -> Iterator[None]:
         done.set()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("size", [(80, 24), (220, 50)])
 async def test_no_key_waits_for_a_busy_reader_and_what_is_missing_comes_later(
     tmp_path: Path, size: tuple[int, int]

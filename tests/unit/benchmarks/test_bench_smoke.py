@@ -124,6 +124,7 @@ def test_a_part_with_peers_runs_on_a_tiny_load(name: str, context: Context) -> N
     assert any(row.peer is not None for row in rows)
 
 
+@pytest.mark.slow
 def test_a_peer_that_is_not_installed_is_reported_and_left_out(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:

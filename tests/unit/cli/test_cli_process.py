@@ -84,6 +84,7 @@ def test_interrupting_ends_with_one_line() -> None:
     assert (process.returncode, out, err.strip()) == (130, b"", b"unspool: interrupted")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
 @pytest.mark.parametrize("words", [("log", SOURCE, "--json"), ("stats", SOURCE), ("--help",)])
 def test_a_full_disk_is_told_in_one_line(words: tuple[str, ...]) -> None:

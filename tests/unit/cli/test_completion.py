@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import os
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from unspool import Recorder
+from unspool_tui.cli import run
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +26,20 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def offered(*words: str) -> list[str]:
     """Return what is offered for the last word of a command line."""
-    answer = subprocess.run(
-        [sys.executable, "-m", "unspool_tui.cli"],
-        env={
-            **os.environ, "_UNSPOOL_COMPLETE": "bash_complete", "COMP_CWORD": str(len(words)),
-            "COMP_WORDS": " ".join(["unspool", *(f"'{word}'" for word in words)]),
-        },
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
-    assert answer.stderr == ""
-    return [line.partition(",")[2] for line in answer.stdout.splitlines() if line]
+    place = {
+        "_UNSPOOL_COMPLETE": "bash_complete",
+        "COMP_CWORD": str(len(words)),
+        "COMP_WORDS": " ".join(["unspool", *(f"'{word}'" for word in words)]),
+    }
+    printed, complained = (io.TextIOWrapper(io.BytesIO(), "utf-8", write_through=True) for _ in range(2))
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(printed), redirect_stderr(complained):
+        for name, value in place.items():
+            patch.setenv(name, value)
+        with pytest.raises(SystemExit) as ended:
+            run([])
+    assert ended.value.code == 0
+    assert complained.buffer.getvalue() == b""
+    return [line.partition(",")[2] for line in printed.buffer.getvalue().decode().splitlines() if line]
 
 
 def test_paths_are_offered_where_a_command_takes_one(shop: Path) -> None:
@@ -83,6 +90,7 @@ def test_names_that_act_on_a_terminal_are_not_offered(shop: Path) -> None:
     assert offered("blame", str(shop), "cart[") == []
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("source", ["nothing-here.unspool", "-", "git:nowhere:x"])
 def test_nothing_is_offered_for_what_cannot_be_read(source: str) -> None:
     assert offered("blame", source, "c") == []

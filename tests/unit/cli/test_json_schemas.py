@@ -115,7 +115,7 @@ def everything(printed: Printed, source: str) -> None:
     printed("check", "check", source, "--mine")
 
 
-@pytest.mark.one_in(9)
+@pytest.mark.one_in(18)
 @pytest.mark.parametrize("name", SOURCES)
 def test_what_is_printed_of_every_format_is_what_is_promised(name: str, tmp_path: Path, printed: Printed) -> None:
     everything(printed, MADE[name](tmp_path) if name in MADE else str(FIXTURES / name))

@@ -25,6 +25,7 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("words", WRITERS.values(), ids=list(WRITERS))
 @pytest.mark.parametrize("name", ["x" * 300, "none/out", "shop.unspool/out"], ids=["long", "no folder", "a file"])
 def test_a_name_that_cannot_be_written(

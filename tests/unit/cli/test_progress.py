@@ -181,7 +181,7 @@ sys.exit(run(sys.argv[1:]))
 """
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(6)
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no pseudo-terminals")
 @pytest.mark.parametrize(
     ("command", "what"),

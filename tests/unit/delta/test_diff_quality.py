@@ -35,6 +35,7 @@ def test_a_change_is_told_in_the_fewest_true_steps(pair: dict[str, Any]) -> None
     assert strict_equal(apply_ops(pair["old"], ops), pair["new"])
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("pair", ALL, ids=lambda pair: pair["name"].replace(" ", "_"))
 def test_the_command_line_shows_as_many_steps_and_a_patch_that_leads_there(
     pair: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -186,6 +186,7 @@ def mutations(source: str) -> list[str]:
     ]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", ["argparse", "textwrap", "bisect", "dataclasses", "contextlib"])
 def test_standard_library_modules_survive_real_changes(name: str) -> None:
     source = (LIBRARY / f"{name}.py").read_text()
@@ -335,6 +336,7 @@ DEEP = {
 }
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", DEEP)
 def test_no_depth_crashes_a_parser(name: str) -> None:
     checked(DEEP[name], DEEP[name] + "\n", None)

@@ -545,6 +545,7 @@ def test_the_originals_manner_compares_nothing_and_ignores_missing_parents() -> 
         assert reconstruct_source(log, "s", manner="original").source == result
 
 
+@pytest.mark.slow
 def test_e26_diffs_save_what_the_seed_promises() -> None:
     source = "".join(f"def function_{number}(value):\n    return value + {number}\n\n\n" for number in range(200))
     assert 9_000 < len(source) < 11_000

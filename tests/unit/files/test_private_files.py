@@ -92,6 +92,7 @@ MAKERS: dict[str, Callable[[Path, Path], object]] = {
 }  # fmt: skip
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("make", MAKERS.values(), ids=list(MAKERS))
 def test_every_file_that_is_made(make: Callable[[Path, Path], object], tmp_path: Path) -> None:
     source = tmp_path / "shop.unspool"

@@ -44,6 +44,7 @@ def found(message: dict[str, Any]) -> dict[str, int]:
     return {item["watch"]: item["changes"] for item in message["names"]}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", monitored())
 def test_what_changes_most_comes_first(tmp_path: Path, version: str) -> None:
     (tmp_path / "helper.py").write_text("CACHE = {}\n")
@@ -60,6 +61,7 @@ def test_what_changes_most_comes_first(tmp_path: Path, version: str) -> None:
     assert seen.entries == []
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", pythons())
 def test_what_is_chosen_is_recorded_from_then_on(tmp_path: Path, version: str) -> None:
     (tmp_path / "helper.py").write_text("CACHE = {}\n")
@@ -108,6 +110,7 @@ main()
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", pythons())
 def test_a_program_that_ends_before_anybody_looked_still_has_names_to_choose_from(
     tmp_path: Path, version: str
@@ -123,6 +126,7 @@ def test_a_program_that_ends_before_anybody_looked_still_has_names_to_choose_fro
     assert "app:NAMES" not in found(message)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", pythons())
 def test_what_only_came_about_is_offered_too(tmp_path: Path, version: str) -> None:
     seen = record(tmp_path, "import json\nDATA = json.loads('{\"a\": [1, {}]}')\nN = 3\n", version)
@@ -213,6 +217,7 @@ main()
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", monitored())
 def test_variables_of_a_function_that_has_ended_are_offered_to_be_recorded_by_running_it_again(
     tmp_path: Path, version: str

@@ -187,6 +187,7 @@ X["raised"] = ValueError(Odd())
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("version", each_python())
 @pytest.mark.parametrize("case", PROGRAMS)
 def test_what_a_program_does_stays_its_own(tmp_path: Path, case: str, version: str) -> None:
@@ -285,6 +286,7 @@ raise ValueError("no changed-secret here")
 FAULTS = int(os.environ.get("UNSPOOL_AGENT_FAULTS", "3"))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", monitored())
 def test_a_fault_anywhere_in_the_agent_never_reaches_the_program(tmp_path: Path, version: str) -> None:
     for seed in range(FAULTS):
@@ -328,6 +330,7 @@ f()
 """
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("settle", ["statement", "return"])
 @pytest.mark.parametrize("version", monitored())
 def test_coverage_that_is_done_with_a_line_takes_no_change_away(tmp_path: Path, version: str, settle: str) -> None:

@@ -236,6 +236,7 @@ class Unread(Recorded):
         return message
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", pythons())
 def test_a_service_that_works_more_often_than_all_of_it_can_be_looked_at_is_put_back(
     tmp_path: Path, version: str

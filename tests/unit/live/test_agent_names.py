@@ -66,6 +66,7 @@ def states(folder: Path, *watch: str, version: str = "", **config: Any) -> tuple
     return [entry["state"] for entry in seen.entries], seen
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", each_python())
 def test_names_of_other_modules_and_attributes(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "helper:CONFIG", version=version)
@@ -234,6 +235,7 @@ def test_every_instance_of_a_class_while_it_lives(tmp_path: Path, version: str) 
     assert found[-1] == {"Counter#2": ("__main__.Counter", {"n": 6})}
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", each_python())
 def test_locals_of_a_function_while_it_runs(tmp_path: Path, version: str) -> None:
     found, seen = states(tmp_path, "work.*", version=version)

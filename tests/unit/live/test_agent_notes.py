@@ -51,6 +51,7 @@ log.error("loud %s", Loud())
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", monitored())
 def test_what_a_call_asks_of_others_stands_beside_its_entry(tmp_path: Path, version: str) -> None:
     seen = record(
@@ -117,6 +118,7 @@ loop()
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", each_python())
 def test_entries_are_as_coarse_as_was_chosen(tmp_path: Path, version: str) -> None:
     def actions(settle: str) -> list[str]:

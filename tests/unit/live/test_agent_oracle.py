@@ -14,6 +14,7 @@ SEEDS = range(int(os.environ.get("UNSPOOL_AGENT_SEEDS", "2")))
 MANY = range(1000, 1000 + int(os.environ.get("UNSPOOL_AGENT_MANY", "40")))
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", pythons())
 @pytest.mark.parametrize("seed", SEEDS)
 def test_entries_are_what_brute_force_sees(tmp_path: Path, seed: int, version: str) -> None:
@@ -21,6 +22,7 @@ def test_entries_are_what_brute_force_sees(tmp_path: Path, seed: int, version: s
     assert named >= 0.8 * expected, (named, expected)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", pythons())
 @pytest.mark.parametrize("seed", SEEDS)
 def test_without_exactness_entries_are_right_or_marked(tmp_path: Path, seed: int, version: str) -> None:

@@ -83,6 +83,7 @@ ENDS = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("version", each_python())
 @pytest.mark.parametrize("case", ENDS)
 def test_output_and_end_of_a_program_are_its_own(tmp_path: Path, version: str, case: str) -> None:
@@ -137,6 +138,7 @@ for line in sys.stdin:
         host.close()
 
 
+@pytest.mark.slow
 def test_coming_and_going_many_times_leaves_nothing(tmp_path: Path) -> None:
     source = """\
 import gc, os, sys
@@ -232,6 +234,7 @@ change()
 """
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("sweep", [1, 200])
 @pytest.mark.parametrize("version", pythons())
 def test_what_there_was_no_time_to_read_is_told_later_and_what_changes_meanwhile_fits(
@@ -294,6 +297,7 @@ for turn in range(600):
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("version", monitored())
 def test_what_a_look_that_was_cut_short_found_half_of_is_in_doubt(tmp_path: Path, version: str) -> None:
     (tmp_path / "own").mkdir()

@@ -228,6 +228,7 @@ def test_a_question_about_changes_is_not_asked_of_what_followed_a_dropped_entry(
         assert changes_where(history, "after.n >= `0`").flips[0].seq == first
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("question", ["blame", "writes", "check", "footprint", "doctor", "search", "bisect"])
 def test_questions_outlive_that_a_recorder_drops_entries_meanwhile(tmp_path: Path, question: str) -> None:
     path = tmp_path / "run.unspool"

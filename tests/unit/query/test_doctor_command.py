@@ -131,6 +131,7 @@ def test_notes_of_one_kind_stand_together(tmp_path: Path, capsys: pytest.Capture
     assert said.count("no-op") == 1
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("words", [["doctor"], ["check"], ["simulate"]])
 def test_an_interrupt_gives_what_was_found_and_says_that_it_is_partial(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]

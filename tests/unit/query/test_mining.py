@@ -38,12 +38,13 @@ FAULTS = [(kind, place, fault) for kind in APPS for place, fault in enumerate(ki
 QUICK = ("enemies", "below", "account", "running", "lines", "chars", "cursor")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("kind", APPS)
 def test_a_sound_app_raises_no_alarm(kind: type[App]) -> None:
     assert alarms(recorded(kind(7), 400, begins=400).history) == []
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(("kind", "place", "fault"), [case for case in FAULTS if case[2] in QUICK])
 def test_a_fault_of_one_line_is_found_where_it_begins(kind: type[App], place: int, fault: str) -> None:
     assert is_found(recorded(kind(100 + place, fault), 500, begins=300))

@@ -151,7 +151,7 @@ ALIKE = (
 FORMATS = [pytest.param(name, marks=pytest.mark.slow) if name in ALIKE else name for name in LINES]
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", FORMATS)
 @settings(max_examples=examples(20))
 @given(seed=seeds, count=st.integers(2, 14))
@@ -168,6 +168,7 @@ def test_every_question_about_every_format(
         check_all(history, told if name != "a rewritten document" else Told(told.states), seed)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", list(NATIVE))
 @settings(max_examples=examples(20))
 @given(seed=seeds, count=st.integers(2, 20), kind=st.sampled_from(["plain", "odd", "parts"]))

@@ -124,9 +124,8 @@ def write(path: Path, load: str, **options: Any) -> int:
     return path.stat().st_size
 
 
-@pytest.mark.parametrize(
-    "load", [pytest.param(load, marks=() if load == "busy" else pytest.mark.slow) for load in LOADS]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("load", LOADS)
 def test_the_whole_is_told_within_a_few_percent_of_what_recording_it_takes(tmp_path: Path, load: str) -> None:
     path = tmp_path / "x.unspool"
     write(path, load)

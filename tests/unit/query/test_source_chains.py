@@ -61,6 +61,7 @@ def test_an_intact_source_has_nothing_wrong(tmp_path: Path, build: Any) -> None:
     assert found == []
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("case", SOURCE_CASES, ids=str)
 def test_a_repair_keeps_what_is_certain_and_marks_the_rest(tmp_path: Path, case: SourceCase) -> None:
     path, out = case.build(tmp_path), tmp_path / "out.unspool"

@@ -43,6 +43,7 @@ def examined_and_repaired(path: Path) -> None:
         assert finding.first is None or 0 <= finding.first <= (finding.last or 0) < diagnosis.entries
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("build", BUILDERS, ids=lambda build: build.__name__)
 @settings(max_examples=examples(40))
 @given(edits=edits)

@@ -359,6 +359,7 @@ class Node:
         self.number, self.next = number, following
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("size", [900, 1_300])
 def test_a_long_chain_of_objects_is_asked_in_its_time(size: int) -> None:
     def chain(last: int) -> Node:
@@ -379,6 +380,7 @@ def test_a_long_chain_of_objects_is_asked_in_its_time(size: int) -> None:
     assert [hit.seq for hit in search(history, parse_search("number == -2"))] == ([1] if size == 900 else [])
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("wrap", [lambda value: (value,), lambda value: Tagged("t", value), lambda value: {1: value}])
 def test_deep_nesting_of_one_kind_is_asked_in_its_time(wrap: Callable[[Value], Value]) -> None:
     old: Value = 1

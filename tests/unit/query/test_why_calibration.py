@@ -6,6 +6,8 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from support.recording import copied
 from unspool.history import History
 from unspool.model.keys import Path, format_path
@@ -120,6 +122,7 @@ def first_guesses(app: App, draw: random.Random) -> list[tuple[str, Guess, bool]
     return found
 
 
+@pytest.mark.slow
 def test_guesses_that_are_told_as_sure_are_right_as_often_as_they_say() -> None:
     told = [
         (guess.sureness, right, seed, path, guess.formula.spelled())

@@ -120,6 +120,7 @@ POOL = """
 """
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 @pytest.mark.parametrize("children", ["own", "none"])
 def test_pools_record_as_the_option_says(tmp_path: Path, method: str, children: str) -> None:

@@ -340,6 +340,7 @@ def test_what_ends_a_program_is_raised_again_and_recording_goes_on(raised: type[
     assert recorder.skipped == 0
 
 
+@pytest.mark.slow
 def test_ctrl_c_during_a_call_is_not_lost_and_damages_nothing(tmp_path: Path) -> None:
     program = """
         import os, signal, sys, threading, time

@@ -45,7 +45,7 @@ HARMS: dict[str, tuple[Callable[[Path], object], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("harm", HARMS)
 def test_it_is_told_at_the_next_call_and_once(harm: str, tmp_path: Path) -> None:
     folder = tmp_path / "app"
@@ -140,6 +140,7 @@ connection.close()
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.skipif(not hasattr(fcntl, "F_OFD_SETLK"), reason="needs locks that do not go with any close of the file")
 @pytest.mark.parametrize("looks", [False, True], ids=["alone", "the app looks too"])
 def test_another_tool_that_leaves_the_file_does_not_remove_its_log(looks: bool, tmp_path: Path) -> None:
@@ -217,6 +218,7 @@ def test_a_sealer_that_stopped_is_told_on_closing_at_the_latest(tmp_path: Path, 
     assert not (tmp_path / "app.unspool-lock").exists()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("opener", ["Recorder", "vacuum", "compact"])
 def test_a_full_disk_is_a_typed_error_and_leaves_no_descriptor_open(
     opener: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -216,6 +216,7 @@ def test_long_histories_with_sealed_notes(tmp_path: Path) -> None:
     assert diagnose(path).verdict is Health.HEALTHY
 
 
+@pytest.mark.slow
 def test_thousands_of_notes_alone_cost_no_reading(tmp_path: Path) -> None:
     path = tmp_path / "x.unspool"
     with Recorder(path, on_error="raise", durability="fast") as recorder:

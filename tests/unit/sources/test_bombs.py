@@ -258,7 +258,7 @@ LOOK = textwrap.dedent("""
 """)
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is measured by what Linux tells")
 @pytest.mark.parametrize(
     "make",

@@ -33,6 +33,7 @@ def place_of(name: str, folder: Path) -> str:
     return MADE[name](folder) if name in MADE else str(FIXTURES / name)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_it_opens_on_the_command_line(name: str, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     source = place_of(name, tmp_path)
@@ -50,7 +51,7 @@ def test_it_opens_on_the_command_line(name: str, tmp_path: Path, capfdbinary: py
     assert json.loads(capfdbinary.readouterr().out)["to"] == entries[-1]["seq"]
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", NAMES)
 async def test_it_opens_in_the_app(name: str, tmp_path: Path) -> None:
     with open_history(place_of(name, tmp_path)) as history:
@@ -168,6 +169,7 @@ def looked_through(source: str) -> None:
             assert verdict.status == "complete" or verdict.problems
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", [name for name in MADE if not name.startswith("git")])
 @settings(max_examples=examples(30))
 @given(where=st.floats(0, 0.999), piece=st.binary(max_size=6), size=st.integers(0, 40))

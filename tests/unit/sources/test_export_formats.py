@@ -285,7 +285,7 @@ def test_a_history_without_entries_is_exported(name: str, tmp_path: Path) -> Non
     assert name in ("jsonl", "json-patch", "html") or json.loads(text)
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("name", ["jsonl", "json-patch", "nexus", "redux"])
 def test_a_state_of_any_depth_is_exported_and_read_back(name: str, tmp_path: Path) -> None:
     deep: list[Any] = []

@@ -197,6 +197,7 @@ def test_a_bare_repository_has_histories_too(repo: Repo, tmp_path: Path) -> None
         assert history.state(1) == {"n": 2}
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     "name",
     ["-n.json", "*.json", ":(top)x.json", "é ü.json", '"q".json', "a\nb.json", "tab\there.json", "a blob 7\n.json",

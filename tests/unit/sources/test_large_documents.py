@@ -156,6 +156,7 @@ def test_what_is_to_be_left_out_is_left_out_of_encoded_states_too() -> None:
     assert b"hunter2" not in b"".join(bytes(record.payload) for record in store.run(0).records)
 
 
+@pytest.mark.slow
 def test_a_large_file_that_is_rewritten_takes_a_few_times_its_size(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     rows = [{"id": number, "text": f"{number:x}" * 50, "tags": ["a", "b"]} for number in range(24_000)]

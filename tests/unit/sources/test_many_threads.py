@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import msgpack
+import pytest
 
 from unspool import open_history
 from unspool.sources.detection import MANY
@@ -71,6 +72,7 @@ def test_every_state_is_that_of_all_threads(tmp_path: Path) -> None:
                 assert {name for name, _ in history.changed_atoms(seq)} == changed
 
 
+@pytest.mark.slow
 def test_time_and_temporary_file_grow_with_the_source_and_not_with_its_square(tmp_path: Path) -> None:
     spent: list[float] = []
     for threads in (50, 200):

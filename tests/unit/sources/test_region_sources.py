@@ -249,6 +249,7 @@ def test_ten_thousand_deltas_open(tmp_path: Path) -> None:
         assert sum(sum(cell.values()) for cell in history.state(-1)["removed"].values()) == 10_000
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("form", forms())
 @settings(max_examples=examples(30))
 @given(

@@ -117,6 +117,7 @@ def test_a_file_too_large_to_wait_in_memory_is_read_when_it_is_its_turn(
         wait_until(lambda: not list(reader.read()) and not reader.is_settling)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("waiting_bytes", [3 << 20, 1 << 16])
 def test_memory_stays_bounded_however_many_saves_come_while_one_is_recorded(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waiting_bytes: int

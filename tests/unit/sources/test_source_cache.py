@@ -67,7 +67,7 @@ def write(path: Path, numbers: Iterable[int]) -> Path:
     return path
 
 
-@pytest.mark.one_in(4)
+@pytest.mark.one_in(8)
 @pytest.mark.parametrize("name", NAMES)
 def test_answers_are_the_same_with_the_cache_and_without(
     name: str, tmp_path: Path, reads: list[str], capfdbinary: pytest.CaptureFixture[bytes]

@@ -77,6 +77,7 @@ def look_at_everything(path: Path, format_name: str | None = None) -> None:
             assert history.refresh() == 0
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("fixture", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 @settings(max_examples=examples(40))
 @given(edits=mutations())
@@ -88,6 +89,7 @@ def test_a_mutated_file_gives_a_verdict_or_a_typed_error(
     look_at_everything(at_rest(path))
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("fixture", FILES, ids=lambda path: f"{path.parent.name}/{path.name}")
 @pytest.mark.parametrize("format_name", [item.name for item in FORMATS])
 def test_a_file_forced_into_any_format_gives_a_verdict_or_a_typed_error(fixture: Path, format_name: str) -> None:

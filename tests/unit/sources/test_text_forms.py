@@ -146,6 +146,7 @@ def test_plain_json_reads_the_same_with_comments_around(state: dict[str, Any], e
     assert parse_document(f"{extra}\n{text}\n{extra}".encode(), "json").value == expected
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("piece", [",/*", "a", "1", "' ", '"', "a ", ", ", "/*", "//", "a:", "-.", "0x"])
 def test_no_text_takes_the_square_of_its_length(piece: str) -> None:
     started = time.process_time()

@@ -121,7 +121,7 @@ def name_of(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("fixture", JSON_FILES, ids=name_of)
 @settings(max_examples=examples(12))
 @given(edits=st.lists(SPOILT, min_size=1, max_size=3))
@@ -139,6 +139,7 @@ def test_json_of_a_wrong_shape(
     look_at_everything(path, detect(Probe(fixture)).name)
 
 
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("fixture", DATABASES, ids=name_of)
 @settings(max_examples=examples(20))
 @given(edits=st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.floats(0, 1, exclude_max=True),

@@ -86,6 +86,7 @@ def lock_file(packages: int) -> str:
     return "lockfileVersion: '6.0'\npackages:\n" + "\n".join(parts)
 
 
+@pytest.mark.slow
 def test_a_lock_file_is_read_ten_times_as_fast_as_before() -> None:
     text = lock_file(600).encode()
     started = time.process_time()

@@ -57,6 +57,7 @@ def abandon(recorder: Recorder) -> None:
     writer.abandon()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("step", range(9))
 def test_a_crash_at_any_step_of_sealing_loses_nothing(tmp_path: Path, step: int) -> None:
     path = tmp_path / "crash.unspool"
@@ -94,6 +95,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("entries", [1, 64, 200, 331])
 def test_kill_9_loses_no_acknowledged_entry(tmp_path: Path, entries: int) -> None:
     path = tmp_path / "killed.unspool"

@@ -212,7 +212,7 @@ def test_columns_agree_with_entries(tmp_path: Path) -> None:
         history.close()
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("codec", ["auto", "dict", "binary", "compress", "none"])
 @pytest.mark.parametrize("strategy", ["auto", "changes:10", "manual", "significance:1", "adaptive"])
 def test_every_strategy_and_codec_keeps_every_state(tmp_path: Path, codec: str, strategy: str) -> None:
@@ -338,6 +338,7 @@ def test_a_missing_block_is_reported_never_empty(tmp_path: Path) -> None:
         assert history.stats().health == "broken"
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
 def test_a_truncated_file_is_a_typed_error_and_intact_parts_read(tmp_path: Path, keep: float) -> None:
     path = tmp_path / "shop.unspool"

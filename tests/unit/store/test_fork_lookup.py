@@ -45,7 +45,7 @@ RANGES = [
 ]
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(("start", "stop"), RANGES)
 def test_a_finished_file_and_memory_tell_the_forks_of_any_range(tmp_path: Path, start: int, stop: int) -> None:
     path, memory = tmp_path / "forks.unspool", MemoryStore()

@@ -81,6 +81,7 @@ PROGRAM = """
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("entries", [0, 5, 200])
 def test_a_killed_recorder_leaves_a_file_that_is_not_closed(tmp_path: Path, entries: int) -> None:
     path = tmp_path / "x.unspool"

@@ -137,6 +137,7 @@ def test_old_entries_go_by_age_and_a_leap_of_the_clock_takes_nothing(tmp_path: P
         assert history.first == first
 
 
+@pytest.mark.slow
 def test_a_file_bounded_by_bytes_stays_within_one_and_a_half_times_that(tmp_path: Path) -> None:
     path = tmp_path / "run.unspool"
     bound, number = 2_000_000, 0
@@ -169,6 +170,7 @@ def test_pages_that_a_first_bound_frees_are_given_back(tmp_path: Path) -> None:
     assert diagnose(path).verdict is Health.HEALTHY
 
 
+@pytest.mark.slow
 def test_metadata_spans_of_dropped_entries_go_and_those_that_are_cut_still_read(tmp_path: Path) -> None:
     path, whole = tmp_path / "run.unspool", tmp_path / "whole.unspool"
     record(whole, 9000)

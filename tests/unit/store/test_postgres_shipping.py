@@ -533,6 +533,7 @@ def test_a_history_with_a_gap_can_be_kept_as_a_file(
         assert history.stats().health is diagnose(history).verdict is Health.DEGRADED
 
 
+@pytest.mark.slow
 def test_twenty_recorders_live_through_a_freeze_and_two_kills(
     server: Server, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -73,6 +73,7 @@ def record(target: Any, states: list[dict[str, Any]], **options: Any) -> None:
             )
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("codec", ["auto", "binary", "compress"])
 def test_a_database_holds_what_memory_holds(address: str, codec: str) -> None:
     from unspool.history.history import History
@@ -130,6 +131,7 @@ def test_recording_goes_on_where_it_ended_and_forks_keep_both_futures(address: s
             history.state(7)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("text", ["", "a\0b", "line\nline", "é 漢 🎈", "'; DROP TABLE x; --", "\ud800"])
 def test_any_text_can_be_an_action_an_atom_and_a_value(address: str, text: str) -> None:
     with Recorder(address, on_error="raise") as recorder:

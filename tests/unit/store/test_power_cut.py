@@ -61,6 +61,7 @@ def test_a_wal_cut_anywhere_leaves_the_first_entries(
     assert kept[0] < len(states)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.filterwarnings("ignore::unspool.recorder.DamagedLogKept")
 @pytest.mark.parametrize("seed", range(6))
 def test_a_wal_that_ends_in_garbage_reads_up_to_it_and_goes_on(
