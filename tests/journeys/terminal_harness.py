@@ -104,7 +104,11 @@ class Screen:
             self.y = max(0, min((numbers[0] or 1) - 1, self.height - 1))
             self.x = max(0, min((numbers[1] if len(numbers) > 1 else 1) or 1, self.width) - 1)
         elif final == "J":
-            self.cells = [[" "] * self.width for _ in range(self.height)]
+            # From the cursor to the end, from the beginning to the cursor, or all.
+            place, size = min(self.y * self.width + self.x, self.width * self.height), self.width * self.height
+            start, end = {0: (place, size), 1: (0, place + 1)}.get(numbers[0], (0, size))
+            for cell in range(start, min(end, size)):
+                self.cells[cell // self.width][cell % self.width] = " "
         elif final == "K":
             self.cells[self.y][self.x :] = [" "] * (self.width - self.x)
 

@@ -49,6 +49,8 @@ def test_tab_completes_commands_files_paths_and_entries(shell: str, tmp_path: Pa
         "INPUTRC": os.devnull,
     }
     with Terminal([sys.executable, "-c", WITH_ITS_TERMINAL, shell, *SHELLS[shell]], env=place) as terminal:
+        # What is typed before the shell has taken its terminal may be thrown away.
+        terminal.wait_for(r"[$>#%]\s*\Z")
         terminal.send(f"cd {tmp_path}; {LOADED[shell]}", "enter")
         terminal.wait_for(r"(?m)^loaded")
         terminal.send("unspool bla\t")
