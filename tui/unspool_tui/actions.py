@@ -586,6 +586,9 @@ _SHOWN: Final[Mapping[str, str]] = {
 }
 
 
+_ARROWS: Final = str.maketrans({"↑": "up", "↓": "down", "←": "left", "→": "right"})
+
+
 class KeyConflict(Struct, frozen=True):
     """A key that the settings gave to one action while another has it from the registry.
 
@@ -603,11 +606,17 @@ class KeyConflict(Struct, frozen=True):
 class Keymap:
     """Keys to actions and back."""
 
-    __slots__ = ("_actions", "_keys", "conflicts")
+    __slots__ = ("_actions", "_keys", "conflicts", "plain")
 
-    def __init__(self, changed: Mapping[str, Sequence[str]] | None = None) -> None:
-        """Use the registry's keys, except for actions that the settings give other keys."""
+    def __init__(self, changed: Mapping[str, Sequence[str]] | None = None, *, plain: bool = False) -> None:
+        """Use the registry's keys, except for actions that the settings give other keys.
+
+        Args:
+            changed: keys of the settings, by action.
+            plain: show keys in ASCII.
+        """
         changed = changed or {}
+        self.plain = plain
         self._keys: dict[str, tuple[str, ...]] = {
             action.id: tuple(changed.get(action.id, action.keys)) for action in ACTIONS
         }
@@ -639,15 +648,19 @@ class Keymap:
         """Return a sentence for each key that the settings took from an action in passing."""
         told = []
         for key, loser, winner in ((item.key, item.loser, item.winner) for item in self.conflicts):
-            left = " ".join(map(show_key, self.keys(loser.id)))
+            left = self.all_shown(loser.id)
             has = f"which still has {left}" if left else f'which has no key now; give it one: "{loser.id}" = ...'
-            told.append(f"[keys] {winner.id} took {show_key(key)} from {loser.id}, {has}")
+            told.append(f"[keys] {winner.id} took {show_key(key, plain=self.plain)} from {loser.id}, {has}")
         return told
 
     def shown(self, action_id: str) -> str:
         """Return the first key of an action as people read it; empty when it has none."""
         keys = self.keys(action_id)
-        return show_key(keys[0]) if keys else ""
+        return show_key(keys[0], plain=self.plain) if keys else ""
+
+    def all_shown(self, action_id: str) -> str:
+        """Return all keys of an action as people read them; empty when it has none."""
+        return " ".join(show_key(key, plain=self.plain) for key in self.keys(action_id))
 
 
 _MODIFIED: Final = re.compile(r"(?:(?:ctrl|shift|alt|super|hyper|meta)\+)+")
@@ -680,16 +693,16 @@ def key_names() -> tuple[str, ...]:
     return tuple(sorted(_KEY_NAMES))
 
 
-def show_key(key: str) -> str:
-    """Return a key as people read it: `^d`, `S-←`, `Enter`."""
+def show_key(key: str, *, plain: bool = False) -> str:
+    """Return a key as people read it: `^d`, `S-←`, `Enter`; `S-left` where it is to be plain ASCII."""
     if key in _SHOWN:
-        return _SHOWN[key]
+        return _SHOWN[key].translate(_ARROWS) if plain else _SHOWN[key]
     return key.replace("ctrl+", "^")
 
 
 def key_of_shown(shown: str) -> str:
     """Return the key that people read so; the inverse of `show_key`."""
-    known = next((key for key, text in _SHOWN.items() if text == shown), None)
+    known = next((key for key, text in _SHOWN.items() if shown in (text, text.translate(_ARROWS))), None)
     if known is not None:
         return known
     return f"ctrl+{shown[1:]}" if shown.startswith("^") and len(shown) > 1 else shown

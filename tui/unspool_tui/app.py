@@ -28,7 +28,7 @@ from unspool_tui.actions import Keymap
 from unspool_tui.first_run import CardView, card_named, remember_closed
 from unspool_tui.panes.scene import Appearance, Scene
 from unspool_tui.rendering.header import tab_row
-from unspool_tui.rendering.line import Glyphs, glyphs
+from unspool_tui.rendering.line import ASCII, Glyphs, glyphs
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.rendering.palette import MONOCHROME, UNSPOOL, UNSPOOL_LIGHT, palette_from, user_themes
 from unspool_tui.screens.follower import after
@@ -173,7 +173,7 @@ class TabScreens:
         waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
         if waits:
             view = replace(view, follow=False)
-        main = MainScreen(scene, view, Keymap(self._settings.keys), self._app.pen, _load_controls)
+        main = MainScreen(scene, view, Keymap(self._settings.keys, plain=self._glyphs is ASCII), self._app.pen, _load_controls)
         if self._card is not None:
             main.card = CardView(self._card, main.keymap, self.close_card)
         poll = self._options.poll

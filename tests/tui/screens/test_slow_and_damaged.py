@@ -39,6 +39,37 @@ class GatedHistory(History):
         return super().changes(index)
 
 
+async def test_what_the_worker_loaded_once_is_loaded_again_where_it_was_forgotten(shop_file: Path) -> None:
+    async with drive(make_app(open_file(shop_file), at=50)) as driver:
+        main = driver.app.main
+        main.scene.pace._seconds_a_byte = 1.0
+        await driver.press(".")
+        assert "#50 → #51" in driver.panel(Pane.CHANGES)
+        main.scene.pace._seconds_a_byte = 1.0
+        # What it was loaded by is no longer so: the same entry is to be loaded anew.
+        main.scene.identify({})
+        main.repaint()
+        await driver.settle()
+        assert "#50 → #51" in driver.panel(Pane.CHANGES)
+        assert not main.painter.stale
+
+
+async def test_what_the_worker_cannot_load_is_told_in_its_place_and_waited_for_no_more(shop_file: Path) -> None:
+    class Unexpected(History):
+        def changes(self, index: int) -> Diff:
+            if index == 51:
+                raise RuntimeError("[red]of nobody's making")
+            return super().changes(index)
+
+    async with drive(make_app(Unexpected(FileStore.open(shop_file), path=shop_file), at=50)) as driver:
+        driver.app.main.scene.pace._seconds_a_byte = 1.0
+        await driver.press(".")
+        assert "unexpected RuntimeError: [red]of nobody's" in driver.panel(Pane.CHANGES)
+        driver.app.main.scene.pace._seconds_a_byte = 1.0
+        await driver.press(".")
+        assert "#51 → #52" in driver.panel(Pane.CHANGES)
+
+
 async def test_the_head_moves_while_states_are_slow_and_old_panels_say_so(shop_file: Path) -> None:
     history = GatedHistory(shop_file)
     async with drive(make_app(history, at=50)) as driver:

@@ -567,6 +567,7 @@ def print_stats(out: Output, stats: HistoryStats, name: str) -> None:
     out.line(out.paint(visible(name), "head"))
     rebuild, sizes, cache = stats.rebuild_us, stats.sizes, stats.cache
     dropped = visible(stats.dropped)
+    times = smaller(sizes.whole, sizes.held)
     passed = f"{stats.passed_over} calls were passed over, as max_hz or budget asked"
     facts = (
         ("entries", f"{stats.entries} ({stats.full} full, {stats.delta} delta{_notes(stats.notes)})"),
@@ -575,7 +576,7 @@ def print_stats(out: Output, stats: HistoryStats, name: str) -> None:
         ("chains", f"{stats.chains}, longest {stats.longest_chain}"),
         *([("on disk", size(sizes.on_disk))] if sizes.on_disk else []),
         ("records", size(sizes.records)),
-        ("as full", f"{size(sizes.whole)}, {smaller(sizes.whole, sizes.held)} than that"),
+        ("as full", f"{size(sizes.whole)}, {times} than that" if times else size(sizes.whole)),
         ("codecs", ", ".join(f"{visible(name)} {count}" for name, count in stats.codecs.items()) or "none"),
         ("rebuild", f"p50 {rebuild.p50:.0f} us, p95 {rebuild.p95:.0f} us, max {rebuild.max:.0f} us"),
         *(

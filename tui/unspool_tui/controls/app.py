@@ -21,7 +21,7 @@ from unspool.errors import UnspoolError
 from unspool.model.entries import SourceLine
 from unspool.model.values import Value
 from unspool.query.entry_names import SHAPES, looks_like_place
-from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap, show_key
+from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap
 from unspool_tui.controls import navigation, results, search
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, pad, width_of, wrap_words
 from unspool_tui.screens.messages import log_rows, told_as
@@ -258,12 +258,26 @@ def _legend(glyphs: Glyphs) -> list[Row]:
                 ("linked tabs part", "dim"),
             )
         ),
+        Row(
+            (
+                (f" {glyphs.added} ", "added"),
+                ("added  ", "dim"),
+                (f"{glyphs.modified} ", "modified"),
+                ("modified  ", "dim"),
+                (f"{glyphs.deleted} ", "removed"),
+                ("deleted  ", "dim"),
+                (f"{glyphs.moved} ", "moved"),
+                ("moved  ", "dim"),
+                (f"{glyphs.ellipsis} ", "text"),
+                ("more, cut here or still to come", "dim"),
+            )
+        ),
     ]
 
 
 def _action_rows(action: Action, keymap: Keymap, why: str, width: int) -> list[Row]:
     """Return what an action does, and at the right end of its last line why it does not apply."""
-    keys = " ".join(show_key(key) for key in keymap.keys(action.id)) or "(no key)"
+    keys = keymap.all_shown(action.id) or "(no key)"
     style = "faint" if why else "text"
     lines = list(wrap_words(action.help, width - _MARGIN - 1, 9))
     right = ((f"{why} ", "warning"),) if why else ()

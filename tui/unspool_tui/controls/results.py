@@ -240,10 +240,6 @@ def _finding(found: CheckFinding) -> ResultRow:
     return ResultRow(found.seq, address, found.severity, "", f"{found.checker}: {found.message}", found.action, place)
 
 
-_NEW_LINE: Final = "⏎"
-"""Stands for the end of a line where a note of several is edited in one."""
-
-
 def read_notes(main: HistoryScreen) -> None:
     """Read the notes on the source of a screen, and show them."""
     _ask(main, desk_of(main).read)
@@ -321,18 +317,20 @@ def write_note(main: HistoryScreen) -> None:
     else:
         seen = desk.shown.at(seq, address)
     on = f"#{seq}" + (f" {format_path(address[-3:], root='')[:40]}" if address else "")
-    before = main.typed.setdefault("note", [])
+    before, new_line = main.typed.setdefault("note", []), main.pen.glyphs.new_line
+    # A sign of ASCII may be meant as it stands in a note of one line.
+    has_lines = not new_line.isascii() or (seen is not None and "\n" in seen.note.text)
 
     def typed(text: str | None) -> None:
         if text is None:
             return
         before.append(text)
-        desk.write(NoteDraft(seq, address, text.replace(_NEW_LINE, "\n"), seen))
+        desk.write(NoteDraft(seq, address, text.replace(new_line, "\n") if has_lines else text, seen))
         _ask(main, desk.work, lambda: _list_again(main, desk))
 
     where = f"kept until you leave: {desk.passing}" if desk.passing else "kept beside the history"
     hint = on_grid(f"note on {on}; {where}{', empty removes it' if seen else ''}")
-    text = "" if seen is None else seen.note.text.replace("\n", _NEW_LINE)
+    text = "" if seen is None else seen.note.text.replace("\n", new_line)
     # What could not be written comes back with the arrow keys.
     main.open(Prompt("note", hint, text=text, history=before), typed)
 

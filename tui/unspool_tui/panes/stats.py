@@ -83,7 +83,7 @@ def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyp
         *([_fact("on disk", format_units.size(sizes.on_disk))] if sizes.on_disk else []),
         _fact("records", format_units.size(sizes.records)),
         _fact("as full", format_units.size(sizes.whole)),
-        _fact("", times, smaller, "good" if sizes.ratio >= 1 else "warning"),
+        *([_fact("", times, smaller, "good" if sizes.ratio >= 1 else "warning")] if times else []),
     ]
     if facts.notes:
         rows.insert(2, _fact("", format_units.count(facts.notes, "note")))

@@ -30,9 +30,9 @@ def ratio(whole: int, part: int) -> str:
 
 
 def smaller(whole: int, part: int) -> str:
-    """Return how much smaller than the whole a part is, or how much larger: `9.4x smaller`, `1.2x larger`."""
+    """Return how much smaller than the whole a part is, or how much larger: `9.4x smaller`, `1.2x larger`; empty where one is nothing."""
     if not part or not whole:
-        return "as large"
+        return ""
     return f"{ratio(whole, part)} smaller" if whole >= part else f"{ratio(part, whole)} larger"
 
 

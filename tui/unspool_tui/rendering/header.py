@@ -142,6 +142,8 @@ def _costs(cost: Cost) -> tuple[Spans, ...]:
     chain: Span = (f"chain {cost.depth} ", "dim")
     if not sizes.held:
         return ((chain,),)
+    if not times:
+        return (((f"{held} {place}  ", "dim"), chain), (chain,))
     return (
         (
             (held, "text"),

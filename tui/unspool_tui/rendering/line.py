@@ -67,6 +67,7 @@ class Glyphs(Struct, frozen=True):
     limit: str = "┄"
     joint: str = "├"
     last_joint: str = "└"
+    new_line: str = "⏎"
 
 
 UNICODE: Final = Glyphs()
@@ -86,7 +87,7 @@ ASCII: Final = Glyphs(
     closed=">",
     moved="=",
     arrow="->",
-    ellipsis="~",
+    ellipsis="&",
     horizontal="-",
     vertical="|",
     thumb="#",
@@ -106,13 +107,14 @@ ASCII: Final = Glyphs(
     sound="v",
     over="^",
     hole="0",
-    limit="~",
+    limit="'",
     joint="|",
     last_joint="`",
+    new_line="\\n",
 )
 
 
-PLAIN: Final = str.maketrans("…→←↑↓–·µ×", "~><^v-.ux")
+PLAIN: Final = str.maketrans("…–µ", "&-u")
 """What stands in texts of the app itself, as ASCII; each takes the one cell that it took before."""
 
 

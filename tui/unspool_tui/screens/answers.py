@@ -72,12 +72,12 @@ def why_summary(found: Why) -> list[Row]:
     return rows
 
 
-def why_rows(found: Why) -> list[WhyRow]:
+def why_rows(found: Why, glyphs: Glyphs) -> list[WhyRow]:
     """Return a row for each link, one for each guess about it, and one where its chain ends."""
     rows: list[WhyRow] = []
     for link in found.in_order():
         seq = None if link.write is None else link.write.seq
-        rows.append(WhyRow(_link_row(link), seq, link.path, link.caller))
+        rows.append(WhyRow(_link_row(link, glyphs), seq, link.path, link.caller))
         for guess in link.guesses:
             led = next((found.links[s.link] for s in guess.sources if s.link is not None), None)
             goes = led is not None and led.write is not None
@@ -93,11 +93,11 @@ def why_rows(found: Why) -> list[WhyRow]:
     return rows
 
 
-def _link_row(link: CauseLink) -> Row:
+def _link_row(link: CauseLink, glyphs: Glyphs) -> Row:
     is_older = link.write is not None and link.write.kind.value == "older"
     doubt = "" if link.write is None or link.certain or is_older else "?"
     seq = "unknown" if link.write is None else f"{'<=' if is_older else ''}#{link.write.seq:,}{doubt}"
-    before = "" if link.old is MISSING else f"{preview_text(link.old, 30)} → "
+    before = "" if link.old is MISSING else f"{preview_text(link.old, 30)} {glyphs.arrow} "
     why = link.action
     if link.caller is not None:
         why += f"  {file_and_line(link.caller)}"
@@ -155,7 +155,7 @@ class WhyScreen(Page):
         self.work(lambda tell: questions.causes(history, address, head, tell, withdrawn), self._take)
 
     def _take(self, found: Why) -> None:
-        self._found, self._rows, self.cursor = found, why_rows(found), 0
+        self._found, self._rows, self.cursor = found, why_rows(found, self.pen.glyphs), 0
 
     def title_of_list(self) -> str:
         """See `Page.title_of_list`."""

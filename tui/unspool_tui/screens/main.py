@@ -486,6 +486,8 @@ def _tell(main: MainScreen, reply: Reply) -> None:
     error = reply.error
     if reply.kind is QuestionKind.LANES:
         main.painter.lanes_known(done=True, failed=True)
+    if reply.kind is QuestionKind.DETAIL and error is not None:
+        main.painter.detail_failed(told_as(error))
     if reply.kind in (QuestionKind.WATCHED, QuestionKind.COURSES):
         main.painter.watches_failed(reply)
     if reply.kind in (

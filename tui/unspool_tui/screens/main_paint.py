@@ -9,9 +9,9 @@ from typing import Final, Protocol
 from msgspec.structs import replace
 
 from unspool.model.keys import Path
-from unspool_tui.actions import hints, show_key
+from unspool_tui.actions import hints
 from unspool_tui.panes.answer import FRAMED_FROM, framed
-from unspool_tui.panes.detail import DetailRequest, request_of
+from unspool_tui.panes.detail import Detail, DetailRequest, request_of
 from unspool_tui.panes.history import look_up, nothing_rows
 from unspool_tui.questions import leaf_writers, tell_story
 from unspool_tui.rendering.header import Cost, Marks, flash_row, footer, header
@@ -194,7 +194,8 @@ class Painter:
     def _load(self, view: View) -> None:
         main = self._main
         if main.scene.load_now(view):
-            self._asked_at = 0.0
+            # Whatever the worker was asked before is not what the screen waits for when it comes there again.
+            self._asked_at, self._requested = 0.0, None
             return
         if not self._asked_at:
             self._asked_at = monotonic()
@@ -203,6 +204,12 @@ class Painter:
         if wanted != self._requested:
             self._requested = wanted
             main.worker.ask(QuestionKind.DETAIL, lambda: main.scene.load_later(view))
+
+    def detail_failed(self, why: str) -> None:
+        """Tell in the place of a detail why the worker could not load it: a question that failed once is not put again."""
+        if self._requested is not None:
+            self._main.scene.take(Detail(self._requested, problem=why))
+            self._requested = None
 
     def _lines(self, view: View) -> None:
         main, scene = self._main, self._main.scene
@@ -299,7 +306,7 @@ class Painter:
         keymap = self._main.keymap
         pairs = []
         for hint in hints(view):
-            keys = [show_key(keys[0]) for name in hint.ids if (keys := keymap.keys(name))]
+            keys = [shown for name in hint.ids if (shown := keymap.shown(name))]
             if keys:
                 pairs.append((" ".join(keys), hint.label))
         return pairs

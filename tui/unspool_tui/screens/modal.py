@@ -18,7 +18,7 @@ from textual.widgets import Input
 
 from unspool.errors import UnspoolError
 from unspool_tui.actions import show_key
-from unspool_tui.rendering.line import PaneFrame, Row, on_grid, width_of, wrap_words
+from unspool_tui.rendering.line import ASCII, PaneFrame, Row, on_grid, width_of, wrap_words
 from unspool_tui.rendering.paint import Pen
 from unspool_tui.screens.protocols import HistoryApp, Result
 from unspool_tui.widgets.lines import LineInput, LinesView
@@ -130,9 +130,13 @@ class Modal(ModalScreen[Result]):
         """Say that a key means nothing here, until another one does; lines to type into take any key."""
         framed = self.query(Framed)
         if framed and not self.query(Input):
-            shown = character if character is not None and character.isprintable() else show_key(key)
+            shown = character if character is not None and character.isprintable() else self.show_key(key)
             framed.first().said = f"{on_grid(shown)} does nothing; Esc leaves"
             self.paint()
+
+    def show_key(self, key: str) -> str:
+        """Return a key as people read it, in the characters that the screen is drawn with."""
+        return show_key(key, plain=self.pen.glyphs is ASCII)
 
     def _unsay(self) -> None:
         for framed in self.query(Framed):
