@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from tui_driver import Driver, drive, make_app, open_file
 
-from unspool_tui.screens.plot import spread
+from unspool_tui.rendering.line import UNICODE
+from unspool_tui.screens.plot import Plot, plot_rows, spread
 from unspool_tui.view.moves import select
 
 action = pytest.mark.action
@@ -34,3 +35,17 @@ async def test_a_number_is_drawn_over_time_and_any_moment_can_be_gone_to(shop_fi
 
 def test_a_column_shows_the_number_that_stood_there() -> None:
     assert spread([(0, 1.0), (4, 2.0), (7, None)], 8, 8) == [1.0, 1.0, 1.0, 1.0, 2.0, 2.0, 2.0, None]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "told"),
+    [
+        (0, 199, ["199", "100", "0"]),
+        (1, 2, ["2", "1"]),
+        (0, 1234567, ["1,234,567", "617,284", "0"]),
+        (0.5, 2.0, ["2", "1.25", "0.5"]),
+    ],
+)
+def test_the_axis_of_whole_numbers_has_whole_numbers(low: float, high: float, told: list[str]) -> None:
+    rows = plot_rows(Plot([float(low), float(high)], 0, 0), 9, UNICODE)
+    assert [text for row in rows if (text := row.left[0][0].strip())] == told

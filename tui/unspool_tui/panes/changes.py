@@ -17,7 +17,7 @@ from unspool.model.values import MISSING, Value
 from unspool_tui.panes.change_list import Item, Shown, change_list, text_row, whole_value_op, wrapped
 from unspool_tui.panes.detail import NOTHING, Detail
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.labels import record_name, record_names, told_path
+from unspool_tui.rendering.labels import cut_front, record_name, record_names, told_path
 from unspool_tui.rendering.line import (
     BLANK,
     Glyphs,
@@ -184,7 +184,7 @@ def note_rows(message: str, meta: Mapping[str, Value], width: int, glyphs: Glyph
         Row(
             (
                 (f"    {name} ", "dim"),
-                (crop(on_grid(text[:200]), max(8, width - len(name) - 7), glyphs.ellipsis), "text"),
+                (crop(on_grid(text[:200]), max(8, width - width_of(name) - 7), glyphs.ellipsis), "text"),
             )
         )
         for name, text in facts
@@ -342,8 +342,8 @@ def _op_row(address: Path, op: Op, sheet: Sheet) -> Row:
     if not sheet.split and _are_wide(op.old, op.new, room):
         # Names stand in a column where there is room for it.
         label = tuple(
-            (text.rstrip() if place else text.rstrip().ljust(_LEAST_NAME), style)
-            for place, (text, style) in enumerate(label)
+            (name if place else pad(name, max(_LEAST_NAME, width_of(name))), style)
+            for place, (name, style) in enumerate((text.rstrip(), style) for text, style in label)
         )
         room = sheet.width - 6 - spans_width(label) - 2
     left: Spans = (("    ", "text"), (f"{sign} ", style), *label, (" ", "text"))
@@ -392,7 +392,7 @@ def path_spans(path: Path, key: str, room: int, names: Mapping[int, str] | None 
     if named and spans_width(((text, ""), (named, ""))) + 1 <= room:
         return ((text, "text"), (pad(f" {named}", room - spans_width(((text, ""),))), "faint"))
     if spans_width(((text, ""),)) > room:
-        return (("…" + crop(text[::-1], room, "")[: room - 1][::-1], "text"),)
+        return ((pad(cut_front(text, room), room), "text"),)
     return ((pad(text, room), "text"),)
 
 
@@ -470,7 +470,7 @@ def _around_change(parts: Parts, room: int, *, at_end: bool) -> Parts:
     behind = sum(width_of(part.text) for part in parts[last + 1 :])
     near = max(spare // 2, spare - behind, min(_BEFORE_CHANGE, room // 4))
     if width_of(before) > near:
-        before = "…" + crop(before[: -near - 1 : -1], near - 1, "")[::-1]
+        before = cut_front(before, near)
     return _cropped((TextPart(before, False), *parts[first:]), room)
 
 

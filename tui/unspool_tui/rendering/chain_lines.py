@@ -11,7 +11,7 @@ from unspool.model.cache import CacheStats
 from unspool.query.chain_table import ChainFigures, ChainHealth
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.chain_wall import STYLES, WORDS, sign
-from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, width_of, wrap_words
 
 if TYPE_CHECKING:
     from unspool.query.chain_table import ChainFigures
@@ -267,7 +267,7 @@ def bytes_row(atoms: Sequence[tuple[str, int, int]], width: int, glyphs: Glyphs)
             break
         share = f"{size / whole:.0%}"
         text = on_grid(name[:100])
-        if cells > len(text) + len(share) + 2:
+        if cells > width_of(text) + len(share) + 2:
             text = f"{text} {share}"
         edge = glyphs.vertical if spans[1:] else " "
         spans.append((pad(f"{edge}{text}", cells), _SHADES[number % len(_SHADES)]))

@@ -86,10 +86,13 @@ def cut_front(text: str, room: int, ellipsis: str = "…") -> str:
         return text
     if room <= 1:
         return ellipsis[:room]
-    kept = text[-(room - 1) :]
-    while width_of(kept) > room - 1:
-        kept = kept[1:]
-    return ellipsis + kept
+    start, used = len(text), 0
+    while start and (used := used + width_of(text[start - 1])) < room:
+        start -= 1
+    # A mark without the character that it stands on would stand on the sign of the cut.
+    while start < len(text) and not width_of(text[start]):
+        start += 1
+    return ellipsis + text[start:]
 
 
 def file_and_line(place: SourceLine) -> str:

@@ -203,14 +203,14 @@ def pointed_at(row: Row, x: int, width: int) -> Pointed | None:
             key = text.split()[0]
         size = width_of(text)
         if at <= x < at + size:
-            before, after = text[: _characters(text, x - at)], text[_characters(text, x - at) :]
+            before, after = text[: characters_within(text, x - at)], text[characters_within(text, x - at) :]
             word = "" if not after or after[0].isspace() else before.split(" ")[-1] + after.split(" ")[0]
             return Pointed(word, text, style, word if style == "key" and word else key)
         at += size
     return None
 
 
-def _characters(text: str, cells: int) -> int:
+def characters_within(text: str, cells: int) -> int:
     """Return how many characters end at or before a cell."""
     return cells if text.isascii() else len(set_cell_size(text, cells))
 
@@ -283,14 +283,17 @@ def pad(text: str, width: int) -> str:
 
 
 def wrap_text(text: str, width: int, most: int) -> tuple[str, ...]:
-    """Break a text into pieces of at most a width in cells, at most `most` of them; spaces are not special.
+    """Break a text into pieces of at most a width in cells, at most `most` of them, which together are the text again.
 
-    What wraps here is data: breaking between any two characters keeps every column meaningful.
+    A piece ends behind a space where that leaves it at least half as long as it could be, and else where the room does.
     """
     pieces: list[str] = []
     place, room = 0, max(1, width)
     while place < len(text) and len(pieces) < most:
         piece = _longest(text, place, room)
+        stop = place + len(piece)
+        if stop < len(text) and text[stop] != " " and (space := piece.rfind(" ") + 1) * 2 >= len(piece):
+            piece = piece[:space]
         pieces.append(piece)
         place += len(piece)
     if place < len(text) and pieces:

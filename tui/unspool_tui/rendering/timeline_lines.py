@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, width_of
+from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, characters_within, on_grid, pad, width_of
 from unspool_tui.view.axis import Axis, Lane, LaneKind, LaneRow
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import EntryLedger
@@ -329,13 +329,13 @@ def with_words(row: Row, words: str, around: int, width: int) -> Row:
 
 
 def _split(spans: Spans, at: int) -> tuple[Spans, Spans]:
-    """Return what lies before a cell, and what from there on; names take the cells that they are padded to."""
+    """Return what lies before a cell, and what from there on."""
     before: list[Span] = []
     after: list[Span] = []
     place = 0
     for text, style in spans:
-        cut = max(0, min(at - place, len(text)))
+        cut = characters_within(text, max(0, min(at - place, width_of(text))))
         before += [(text[:cut], style)] if cut else []
         after += [(text[cut:], style)] if cut < len(text) else []
-        place += len(text)
+        place += width_of(text)
     return tuple(before), tuple(after)

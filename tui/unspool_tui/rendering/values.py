@@ -17,7 +17,7 @@ from unspool.model.tags import Tagged, Unrepresentable
 from unspool.model.values import MISSING, Value
 from unspool_tui.rendering import format_units
 from unspool_tui.rendering.labels import file_and_line, record_name
-from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, wrap_text
+from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, on_grid, pad, spans_width, width_of, wrap_text
 from unspool_tui.view.outline import OutlineNode, container_of, in_order, whole_number
 
 PREVIEW: Final = 160
@@ -101,7 +101,7 @@ def preview(value: Value, most: int = PREVIEW) -> Spans:
     used = 0
     for text, style in _walk(value):
         spans.append((text, style))
-        used += len(text)
+        used += width_of(text)
         if used >= most:
             spans.append(("…", "faint"))
             break

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from unspool_tui import questions
 from unspool_tui.copying import copy_text
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import BLANK, Glyphs, Row, crop, on_grid, pad, wrap_words
+from unspool_tui.rendering.line import BLANK, Glyphs, Row, crop, on_grid, pad, width_of, wrap_words
 from unspool_tui.screens.page import Page
 
 if TYPE_CHECKING:
@@ -120,13 +120,14 @@ def _row(spent: int, whole: int, counts: str, name: str, right: str, width: int,
     share = spent / whole if whole else 0.0
     has_bars = width >= _ROOM_FOR_BARS
     bar = f"{pad(glyphs.bar_full * round(share * _BAR), _BAR)} " if has_bars else ""
-    told = right if width - _NUMBERS - len(bar) - len(right) > len(name[:200]) else ""
-    room = max(8, width - _NUMBERS - len(bar) - len(told))
+    name = on_grid(name[:200])
+    told = right if width - _NUMBERS - len(bar) - width_of(right) > width_of(name) else ""
+    room = max(8, width - _NUMBERS - len(bar) - width_of(told))
     return Row(
         (
             (f" {format_units.size(spent):>10} {share:>8.1%} {counts}  ", "text"),
             (bar, "accent"),
-            (crop(on_grid(name[:200]), room, glyphs.ellipsis), "strong"),
+            (crop(name, room, glyphs.ellipsis), "strong"),
         ),
         ((told, "faint"),) if told else (),
     )

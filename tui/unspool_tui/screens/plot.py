@@ -179,11 +179,11 @@ def plot_rows(plot: Plot, height: int, glyphs: Glyphs) -> list[Row]:
         return [Row(((" no number stood here at any time", "dim"),))]
     low, high = min(known), max(known)
     steps = len(glyphs.bars)
-    rows = []
+    rows, labels = [], _labels(height, low, high, whole=all(value == int(value) for value in known))
     for line in range(height):
         floor = (height - 1 - line) * steps
         cells = [_cell(value, low, high, floor, height * steps, glyphs) for value in plot.columns]
-        label = _label(line, height, low, high)
+        label = labels.get(line, "")
         rows.append(Row(((f"{label:>{AXIS - 2}} ", "faint"), (glyphs.vertical, "border"), *_styled(cells, plot))))
     return rows
 
@@ -214,9 +214,15 @@ def _styled(cells: Sequence[str], plot: Plot) -> list[Span]:
     return spans
 
 
-def _label(line: int, height: int, low: float, high: float) -> str:
-    if line == 0:
-        return f"{high:.6g}"
-    if line == height - 1:
-        return f"{low:.6g}"
-    return f"{low / 2 + high / 2:.6g}" if line == height // 2 and high > low else ""
+def _labels(height: int, low: float, high: float, *, whole: bool) -> dict[int, str]:
+    """Return the numbers beside the lines: at the top, at the bottom and in the middle, where that is another one."""
+    middle = low / 2 + high / 2
+    values = {height - 1: low, 0: high}
+    if height > 2 and low < (middle := float(round(middle)) if whole else middle) < high:
+        values[height // 2] = middle
+    return {line: _told(value, whole=whole) for line, value in values.items()}
+
+
+def _told(value: float, *, whole: bool) -> str:
+    text = f"{int(value):,}" if whole else f"{value:.6g}"
+    return text if len(text) <= AXIS - 2 else f"{value:.4g}"

@@ -102,7 +102,7 @@ class ProgramsPage(Page):
             (
                 (f" {pad(program.health, _HEALTH)} ", style),
                 (f"{program.pid:>{_PID}}  ", "dim"),
-                (f"{program.python:<{_PYTHON}} ", "dim"),
+                (f"{pad(on_grid(program.python), _PYTHON)} ", "dim"),
                 (name, "faint" if program.health in (REFUSED, ENDED) else "text"),
             ),
             right,
