@@ -173,7 +173,9 @@ class TabScreens:
         waits = tab.at is None and session.furthest >= (view.tip if history.is_foreign else view.total)
         if waits:
             view = replace(view, follow=False)
-        main = MainScreen(scene, view, Keymap(self._settings.keys, plain=self._glyphs is ASCII), self._app.pen, _load_controls)
+        main = MainScreen(
+            scene, view, Keymap(self._settings.keys, plain=self._glyphs is ASCII), self._app.pen, _load_controls
+        )
         if self._card is not None:
             main.card = CardView(self._card, main.keymap, self.close_card)
         poll = self._options.poll

@@ -100,6 +100,9 @@ async def test_enter_leads_from_an_entry_to_the_change_to_the_value_to_its_write
 @action("pane.next", "pane.prev", "pane.history", "pane.changes", "pane.inspect", "pane.stats")
 async def test_digits_and_tab_focus_panes(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=100), size=(200, 50)) as driver:
+        areas = {pane: driver.app.main.panels[pane].region.size for pane in (Pane.CHANGES, Pane.INSPECT, Pane.STATS)}
+        # No smaller than on a screen of 120 columns, where each has the width beside the list.
+        assert all(width >= 64 and height >= 13 for width, height in areas.values())
         await driver.press("tab", "tab", "tab")
         assert driver.view.focus is Pane.STATS
         await driver.press("tab", "shift+tab", "shift+tab")

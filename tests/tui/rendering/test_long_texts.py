@@ -74,7 +74,7 @@ names = st.text(st.sampled_from("abé宽á̂̃🎉"), min_size=1, max_size=40)
 def test_values_stand_in_one_column_whatever_cells_their_names_take(
     inside: bool, given_names: list[str], width: int
 ) -> None:
-    states = ({name: number for name in given_names} for number in (1, 2))
+    states = (dict.fromkeys(given_names, number) for number in (1, 2))
     before, after = (
         StateView(0, {name: encode(value) for name, value in ({"a": state} if inside else state).items()})
         for state in states

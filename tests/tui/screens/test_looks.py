@@ -22,6 +22,7 @@ from unspool.query.simulator import Alternative, alternative
 from unspool.store.file import FileStore
 from unspool_tui import questions
 from unspool_tui.app import UnspoolApp
+from unspool_tui.rendering.line import ASCII
 from unspool_tui.screens.messages import MessageLog
 from unspool_tui.settings import Settings
 
@@ -87,6 +88,8 @@ def after(look: Look) -> Callable[[Pilot[None]], Awaitable[None]]:
             else:
                 await (driver.press(key) if key else driver.settle())
         await _from_the_top(driver)
+        if driver.app.main.pen.glyphs is ASCII and look.of != "hostile":
+            assert driver.text().isascii(), sorted({sign for sign in driver.text() if not sign.isascii()})
 
     return run
 

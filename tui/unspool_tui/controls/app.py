@@ -269,7 +269,7 @@ def _legend(glyphs: Glyphs) -> list[Row]:
                 (f"{glyphs.moved} ", "moved"),
                 ("moved  ", "dim"),
                 (f"{glyphs.ellipsis} ", "text"),
-                ("more, cut here or still to come", "dim"),
+                ("more", "dim"),
             )
         ),
     ]

@@ -48,9 +48,10 @@ def resize(main: HistoryScreen, by: int) -> None:
         now, least = wanted or region.height, _LEAST_HEIGHT
         most = region.bottom - main.timeline.region.bottom - _LEFT_LINES
     else:
-        others = sum(1 for one in moves.shown_panes(view, width) if one is not Pane.RESULTS) - 1
+        # Inspect stands beside Changes where there is the room.
+        others = 2 if width is Width.ULTRA else 1
         now, least = wanted or region.width, _LEAST_WIDTH
-        most = main.size.width - (others if width is Width.ULTRA else 1) * _LEAST_WIDTH
+        most = main.size.width - others * _LEAST_WIDTH
     cells = max(least, min(now + by * sign * _STEP.get(pane, 4), most))
     if cells == now:
         main.flash(f"this pane cannot be made {'larger' if by > 0 else 'smaller'}", "warning")

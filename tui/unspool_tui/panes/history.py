@@ -672,7 +672,7 @@ class ResultsPane:
     def _who_and_when(self, result: ResultRow, view: View, columns: EntryColumns, width: int, room: int) -> Spans:
         """Return line, action and clock; where there is little room, the line alone, else of the action what the value leaves."""
         when, roomy = "", width >= _ROOM_FOR_WHO
-        place: Spans = ((f"  {on_grid(result.place)}", "place"),) if result.place else ()
+        place: Spans = (("  ", "text"), (on_grid(result.place), "place")) if result.place else ()
         if place and not roomy:
             return (*place, (" ", "text"))
         if knows(columns, result.seq):

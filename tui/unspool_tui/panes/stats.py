@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import zip_longest
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,7 +11,18 @@ from msgspec import Struct, field
 
 from unspool.history.stats import Sizes
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import BLANK, Glyphs, PaneFrame, Row, Span, Spans, on_grid, pad, wrap_words
+from unspool_tui.rendering.line import (
+    BLANK,
+    Glyphs,
+    PaneFrame,
+    Row,
+    Span,
+    Spans,
+    crop_spans,
+    on_grid,
+    pad,
+    wrap_words,
+)
 from unspool_tui.view.model import Pane, View
 from unspool_tui.view.overview import EntryLedger
 
@@ -18,6 +30,8 @@ if TYPE_CHECKING:
     from unspool.history.history import History
 
 _LABEL = 10
+_ROOM_FOR_TWO: Final = 68
+"""Cells from which facts stand in two columns."""
 _MOST_LINES = 6
 """Lines that one problem may take."""
 _WIDEST = 96
@@ -103,12 +117,28 @@ def stats_rows(facts: HistoryFacts, measured: Measured, width: int, glyphs: Glyp
         rows.extend(_cache(*facts.cache))
     for codec, (count, ratio) in sorted(measured.codecs.items(), key=lambda pair: -pair[1][0])[:4]:
         rows.append(_fact("codec", f"{on_grid(codec[:20])} {ratio:.1f}x", f"{count:,}"))
+    rows = in_columns(rows, width)
     for problem in measured.problems:
         lines = wrap_words(on_grid(problem[:400]), width - 3, _MOST_LINES)
         rows.extend(Row(((f"  {line}", "warning"),)) for line in lines)
     if measured.atoms:
         rows += [BLANK, Row((("  values by atom", "title"),)), *atom_rows(measured.atoms, width, glyphs)]
     return rows
+
+
+def in_columns(rows: Sequence[Row], width: int) -> list[Row]:
+    """Return facts in two columns where there is the room, the first half of them on the left."""
+    if width < _ROOM_FOR_TWO:
+        return list(rows)
+    half = (len(rows) + 1) // 2
+    # What goes on without a label stays below it.
+    while half < len(rows) and not rows[half].left[1][0].strip():
+        half += 1
+    left = [crop_spans(row.left, width // 2 - 1) for row in rows[:half]]
+    return [
+        Row((*spans, (" " * (width // 2 - used), "text"), *(right.left if right is not None else ())))
+        for (spans, used), right in zip_longest(left, rows[half:])
+    ]
 
 
 def _fact(label: str, value: str, more: str = "", more_style: str = "dim") -> Row:

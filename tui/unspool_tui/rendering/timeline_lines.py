@@ -11,7 +11,7 @@ from typing import Final
 from msgspec import Struct
 
 from unspool_tui.rendering import format_units
-from unspool_tui.rendering.line import Glyphs, Row, Span, Spans, characters_within, on_grid, pad, width_of
+from unspool_tui.rendering.line import UNICODE, Glyphs, Row, Span, Spans, characters_within, on_grid, pad, width_of
 from unspool_tui.view.axis import Axis, Lane, LaneKind, LaneRow
 from unspool_tui.view.model import View
 from unspool_tui.view.overview import EntryLedger
@@ -90,7 +90,7 @@ class Ground(Struct, frozen=True):
                     if line.head and low == head.start:
                         # What stands there goes on beside the head where its column has the room.
                         piece = line.head + (piece[:1] + piece[2:] if len(piece) > 1 else "")
-                    yield piece.replace(glyphs.block, glyphs.bars[-2]) if glyphs.block == "█" else piece, "bar.head"
+                    yield piece.replace(glyphs.block, glyphs.bars[-2]) if glyphs is UNICODE else piece, "bar.head"
                 else:
                     yield piece, f"{style}{TINT}" if low in tinted else style
             start = stop

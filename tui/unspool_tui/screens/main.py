@@ -75,6 +75,7 @@ class MainScreen(Screen[None]):
 
     header = getters.query_one("#header", LinesView)
     strip = getters.query_one("#strip", StripView)
+    left = getters.query_one("#left", Box)
     footer = getters.query_one("#footer", LinesView)
     notice = getters.query_one("#too-small", LinesView)
 
@@ -133,9 +134,10 @@ class MainScreen(Screen[None]):
         with Box(id="body"):
             yield self.panels[Pane.HISTORY]
             with Box(id="details"):
-                yield self.panels[Pane.CHANGES]
+                with Box(id="left"):
+                    yield self.panels[Pane.CHANGES]
+                    yield self.panels[Pane.STATS]
                 yield self.panels[Pane.INSPECT]
-                yield self.panels[Pane.STATS]
             yield self.panels[Pane.RESULTS]
         if self.card is not None:
             yield self.card

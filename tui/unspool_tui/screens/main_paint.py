@@ -22,7 +22,7 @@ from unspool_tui.screens.protocols import HistoryScreen
 from unspool_tui.view import moves
 from unspool_tui.view.model import Pane, View
 from unspool_tui.widgets.lines import LinesView
-from unspool_tui.widgets.panel import Listed, Made, Panel, RowSource, StripView
+from unspool_tui.widgets.panel import Box, Listed, Made, Panel, RowSource, StripView
 from unspool_tui.widgets.timeline import height_for, lane_room
 from unspool_tui.worker import QuestionKind, Reply
 
@@ -60,6 +60,10 @@ class Painted(HistoryScreen, Protocol):
     @property
     def strip(self) -> StripView:
         """What happened, and the story of a value."""
+
+    @property
+    def left(self) -> Box:
+        """What Changes and Stats stand in."""
 
     @property
     def footer(self) -> LinesView:
@@ -179,11 +183,15 @@ class Painter:
     def _give_sizes(self, view: View) -> None:
         """Give panes the sizes that a person wants in this layout, and the others back what the layout has for them."""
         width = self._main.width_class
-        wanted = {} if view.zoomed else {size.pane: size.cells for size in view.sizes if size.layout is width}
+        sized = (Pane.HISTORY, Pane.CHANGES, Pane.RESULTS)
+        wanted = {size.pane: size.cells for size in view.sizes if size.layout is width and size.pane in sized}
+        wanted = {} if view.zoomed else wanted
         for pane in self._sizes.keys() | wanted.keys():
             cells = wanted.get(pane)
             if cells != self._sizes.get(pane):
-                styles, rule = self._main.panels[pane].styles, "height" if pane is Pane.RESULTS else "width"
+                # Changes share their place with Stats.
+                styles = (self._main.left if pane is Pane.CHANGES else self._main.panels[pane]).styles
+                rule = "height" if pane is Pane.RESULTS else "width"
                 for name in (rule, f"min_{rule}", f"max_{rule}"):
                     if cells is None:
                         styles.clear_rule(name)

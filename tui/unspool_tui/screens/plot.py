@@ -80,7 +80,9 @@ class PlotScreen(Modal[None]):
             on_grid(format_path(self._address[-8:])[:120]),
             more=() if self._done else ((self.pen.glyphs.ellipsis, "warning"),),
             left=((f"#{seq} {time}  ", "dim"), (told, "accent")),
-            right=((f"{self.show_key('left')} {self.show_key('right')} choose  Enter goes there  Esc leaves", "faint"),),
+            right=(
+                (f"{self.show_key('left')} {self.show_key('right')} choose  Enter goes there  Esc leaves", "faint"),
+            ),
             focused=True,
         )
         framed.show(Listed(rows), frame, None)

@@ -277,6 +277,10 @@ def window_start(start: int, head: int, shown: int, total: int, first: int = 0) 
     return max(first, min(start, total - shown))
 
 
+_WIDEST_ENTRY: Final = 8
+"""Columns that one entry takes at most: wider, the first entries of a history would be slabs."""
+
+
 def entry_axis(start: int, stop: int, columns: int, jumps: Sequence[Jump] = ()) -> Axis:
     """Return an axis on which every cell stands for the same number of entries.
 
@@ -291,7 +295,7 @@ def entry_axis(start: int, stop: int, columns: int, jumps: Sequence[Jump] = ()) 
     cells = max(1, min(columns, room))
     edges = [start + place * room // cells for place in range(cells)]
     edges = [*edges[: bisect_left(edges, stop)], stop]
-    axis = Axis(tuple(edges), max(1, columns // cells))
+    axis = Axis(tuple(edges), max(1, min(_WIDEST_ENTRY, columns // cells)))
     gaps = [TimeGap(axis.cell_of(seq) * axis.scale, 0, length) for length, seq in jumps]
     return Axis(axis.edges, axis.scale, tuple(sorted(gaps, key=lambda gap: gap.column)))
 

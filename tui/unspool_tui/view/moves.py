@@ -230,8 +230,8 @@ def sized_pane(view: View, width: Width) -> tuple[Pane, int]:
         return pane, 1
     if width is not Width.ULTRA:
         return Pane.HISTORY, -1
-    # Inspect takes what the others leave.
-    return (Pane.CHANGES, -1) if pane is Pane.INSPECT else (pane, 1)
+    # Stats stands below Changes, and Inspect takes what they leave.
+    return Pane.CHANGES, -1 if pane is Pane.INSPECT else 1
 
 
 def give_size(view: View, width: Width, pane: Pane, cells: int) -> View:
