@@ -40,6 +40,8 @@ _WATCH_ENDED: Final = 0x400 | 0x800 | 0x2000 | 0x8000
 """Of a watch: its folder was deleted, moved, unmounted, or is not watched any more for another reason."""
 _WATCHED: Final = 0x002 | 0x008 | 0x040 | 0x080 | 0x100 | 0x200 | 0x400 | 0x800
 """Modified, closed after writing, moved from and to, created, deleted, itself deleted or moved. Not opened, not read."""
+_CHECK_S: Final = 1
+"""After so many seconds without an event it is looked whether the folder is still the one that is watched."""
 _HEADER: Final = struct.Struct("iIII")
 _BUFFER: Final = 1 << 16
 _KINDS: Final[list[type[FileSystemEvent]]] = [
@@ -49,6 +51,14 @@ _KINDS: Final[list[type[FileSystemEvent]]] = [
 
 Names = Callable[[str], Set[str] | None]
 """Gives, by folder, the names in it that matter; None for all."""
+
+
+def _identity(folder: str) -> tuple[int, int] | None:
+    try:
+        status = Path(folder).stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 class FolderEmitter(EventEmitter):
@@ -77,6 +87,7 @@ class FolderEmitter(EventEmitter):
             self._open.append(_events(self._open[0]))
             self._stop_told, self._stop_telling, self._events = self._open
             self._number = _watch(self._events, Path(self._folder))
+            self._identity = _identity(self._folder)
         except OSError:
             self._close()
             raise
@@ -107,7 +118,12 @@ class FolderEmitter(EventEmitter):
         told = self._ready.poll(0)
         # What came during the pause is a part of a flood; what has to be waited for is none.
         self._pause = min(2 * self._pause, MOST_PAUSE_S) if told else PAUSE_S
-        if any(place == self._stop_told for place, _ in told or self._ready.poll()):
+        told = told or self._ready.poll(_CHECK_S * 1000)
+        if not told:
+            # The kernel reports the end of a folder once the last file of it that somebody has open is closed.
+            self._has_ended = _identity(self._folder) != self._identity
+            return
+        if any(place == self._stop_told for place, _ in told):
             return
         if self._concerns(os.read(self._events, _BUFFER)):
             self.queue_event(self._change)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import threading
 from pathlib import Path
 
-from shop_files import START_NS
+import pytest
+from shop_files import START_NS, record, shop_states
 from tui_driver import drive, make_app, open_file
 
 from support.exhausting import no_inotify_instances_here
@@ -257,6 +259,43 @@ async def test_a_followed_text_file_that_is_removed_is_not_called_live_until_it_
         assert "LIVE" not in driver.line(0)
         path.with_suffix(".old").rename(path)
         await driver.until(lambda: "LIVE follow" in driver.line(0))
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "state.json", "live.unspool"])
+@pytest.mark.parametrize("how", ["moved", "removed"])
+async def test_a_followed_folder_that_goes_away_is_told_and_goes_on_when_it_is_back(
+    tmp_path: Path, name: str, how: str
+) -> None:
+    folder, away = tmp_path / "data", tmp_path / "away"
+    path = folder / name
+    folder.mkdir()
+    if name == "live.unspool":
+        record(path, shop_states(5))
+    else:
+        path.write_text('{"n": 1}\n')
+    async with drive(make_app(open_history(path, follow=True, wait=False))) as driver:
+        await driver.until(lambda: driver.view.total >= 1 and "LIVE follow" in driver.line(0))
+        before = driver.view.total
+        if how == "moved":
+            folder.rename(away)
+        else:
+            shutil.copytree(folder, away)
+            shutil.rmtree(folder)
+        await driver.until(lambda: "LIVE" not in driver.line(0))
+        await driver.until(lambda: "source gone" in driver.line(0))
+        await driver.press("k")
+        assert driver.view.total == before
+        if name == "log.jsonl":
+            with (away / name).open("a") as log:
+                log.write('{"n": 2}\n')
+        elif name == "state.json":
+            (away / name).write_text('{"n": 2}')
+        away.rename(folder)
+        if name == "live.unspool":
+            # What is shown is of the file that went away; another one beside it is told as such.
+            await driver.until(lambda: "source gone" not in driver.line(0))
+        else:
+            await driver.until(lambda: driver.view.total == before + 1)
 
 
 async def test_a_recording_that_another_takes_the_place_of_is_not_called_live(tmp_path: Path) -> None:

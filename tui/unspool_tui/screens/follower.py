@@ -404,10 +404,13 @@ class SourceFollower:
 
         def refresh() -> int:
             is_read = history.progress.is_finished
-            history.refresh()
+            try:
+                history.refresh()
+            finally:
+                # A source that cannot be read may be gone, or back as another one.
+                self._gone = next((path.name for path in history.source_paths if _is_missed(path)), "")
             self.has_all = is_read
             history.columns()
-            self._gone = next((path.name for path in history.source_paths if _is_missed(path)), "")
             self._main.scene.weigh()
             return len(history)
 
