@@ -132,7 +132,10 @@ class Column(Sequence[int]):
             return 0
         last = self._last
         if last[0] != at // _PAGE:
-            last = self._look(pages, at // _PAGE)
+            page = pages[at // _PAGE]
+            if isinstance(page, int):
+                return page
+            last = self._look(at // _PAGE, page)
         return last[1][at % _PAGE]
 
     def _slice(self, start: int, stop: int, step: int) -> array[int]:
@@ -144,20 +147,24 @@ class Column(Sequence[int]):
         while start < min(stop, packed):
             number, low = divmod(start, _PAGE)
             high = min(stop - start + low, _PAGE)
-            # Whoever wants whole pages goes over all of them, and comes back to none.
-            whole = high - low == _PAGE
-            page = self._unpack(pages[number]) if whole else self._look(pages, number)[1]
-            found += page if whole else page[low:high]
+            page = pages[number]
+            if isinstance(page, int):
+                found += array(self.typecode, (page,)) * (high - low)
+            elif high - low == _PAGE:
+                # Whoever wants whole pages goes over all of them, and comes back to none.
+                found += self._unpack(page)
+            else:
+                found += self._look(number, page)[1][low:high]
             start += high - low
         if start < stop:
             found += rest[start - packed : stop - packed]
         return found
 
-    def _look(self, pages: Sequence[int | bytes], number: int) -> tuple[int, array[int]]:
+    def _look(self, number: int, packed: bytes) -> tuple[int, array[int]]:
         """Return a page with its number, and keep it unpacked for a while."""
         page = self._held.get(number)
         if page is None:
-            page = self._unpack(pages[number])
+            page = self._unpack(packed)
             self._held.put(number, page)
         self._last = last = (number, page)
         return last

@@ -57,13 +57,15 @@ class EntryColumns(Protocol):
 class ChangeSums:
     """How many atoms the entries of any range changed, without going over all of them."""
 
-    __slots__ = ("_before", "_columns", "_first")
+    __slots__ = ("_before", "_columns", "_first", "_last")
 
     def __init__(self, columns: EntryColumns, first: int = 0) -> None:
         """Sum up growing columns, of which `first` is the first entry that counts."""
         self._columns = columns
         self._first = first // BLOCK * BLOCK
         self._before = array("Q", (0,))
+        self._last = (-1, 0)
+        """The entry that was summed up to last, and the sum: cells are asked for in order, each beginning where one ends."""
 
     def catch_up(self, total: int) -> None:
         """Sum up the blocks that are complete."""
@@ -76,7 +78,13 @@ class ChangeSums:
 
     def between(self, start: int, stop: int) -> int:
         """Return the sum over the entries from `start` to `stop - 1`."""
-        return self._up_to(stop) - self._up_to(start) if start < stop else 0
+        if start >= stop:
+            return 0
+        last = self._last
+        before = last[1] if last[0] == start else self._up_to(start)
+        until = self._up_to(stop)
+        self._last = (stop, until)
+        return until - before
 
     def _up_to(self, seq: int) -> int:
         block = min((seq - self._first) // BLOCK, len(self._before) - 1)
