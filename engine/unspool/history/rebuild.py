@@ -154,6 +154,8 @@ def is_aside() -> bool:
 _RUNS_KEPT: Final = 6
 _DICT_BYTES: Final = 100
 """What an atom takes in a state's dict, its bytes aside."""
+_STEPS: Final = (RecordCodec.DICT, RecordCodec.NOTE)
+"""Codecs of records that say what changed, atom by atom."""
 
 Undo = list[tuple[str, bytes | None]]
 """What one step back puts in place of what is there: atoms with their values, None for those that were not there."""
@@ -332,7 +334,7 @@ class RecordLine:
         touched: set[str] = set()
         for at in range(cursor.seq + 1, seq + 1):
             place = at - first
-            if records.codecs[place] not in (RecordCodec.DICT, RecordCodec.NOTE):
+            if records.codecs[place] not in _STEPS:
                 cursor.state = apply_record(cursor.state, records[place], name, at)
                 cursor.forget_steps()
                 touched.update(cursor.state)

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Callable
 from copy import copy
+from functools import lru_cache
 from typing import Final, Protocol
 
 from unspool.errors import EvaluationStopped, ExpressionError, PathSyntaxError, QuestionError
@@ -64,14 +65,17 @@ class TextQuery:
         self._raw = _raw_form(text, self._any_case)
         # A letter with an odd case takes up to three bytes for one.
         self.size = 1 if self._raw is None else 3 * len(self._raw)
+        # The same atoms come with every entry.
+        self._in_name = lru_cache(maxsize=4096)(self.find)
 
     def may_be_in(self, atom: str, encoded: bytes) -> bool:
         """See `Query.may_be_in`."""
-        if self._raw is None or self.find(atom) is not None:
+        raw = self._raw
+        if raw is None or self._in_name(atom) is not None:
             return True
         if not self._any_case:
-            return self._raw in encoded
-        return self._raw in encoded.lower() or any(letter in encoded for letter in _ODD_CASE)
+            return raw in encoded
+        return raw in encoded.lower() or _KELVIN in encoded or _DOTTED in encoded
 
     def find(self, text: str) -> Span | None:
         """See `Query.find`."""
@@ -109,7 +113,7 @@ _SPELLINGS: Final = (
     "unrepresentable", "reason", "enum", "none", "wire", "tagged", "datetime", "timedelta", "decimal", "uuid", "complex",
 )  # fmt: skip
 """Words in the JSON text of values that have no text of their own."""
-_ODD_CASE: Final = ("\u212a".encode(), "\u0130".encode())
+_KELVIN, _DOTTED = "\u212a".encode(), "\u0130".encode()
 """The letters outside ASCII whose lower case holds one of ASCII: the Kelvin sign, and I with a dot."""
 
 

@@ -271,6 +271,9 @@ def unpack_columns(first: int, data: bytes) -> PackedColumns:
     return columns
 
 
+_KIND_OF: Final = {int(codec): (codec.kind, codec.is_full) for codec in RecordCodec}
+
+
 class BlockColumns(Struct, frozen=True):
     """The metadata of the entries of one block, as arrays.
 
@@ -307,12 +310,12 @@ class BlockColumns(Struct, frozen=True):
         seq = self.first + at
         extra = self.extras.get(at, {})
         before = seq - 1 if seq else None
-        codec = RecordCodec(self.codecs[at])
+        kind, is_full = _KIND_OF[self.codecs[at]]
         return Entry(
             seq=seq,
             id=extra.get("id") or usual_id(history_id, seq),
-            kind=codec.kind,
-            base_seq=None if codec.is_full else before,
+            kind=kind,
+            base_seq=None if is_full else before,
             timestamp_ns=self.times[at],
             action=self.actions[self.action_of[at]],
             added=self.added[at],

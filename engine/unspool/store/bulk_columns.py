@@ -257,20 +257,23 @@ class SpanColumns:
         self.places = unpack_span_places(first, parts.places)
         self._texts = unpack_span_texts(first, parts.texts)
         numbers = self._numbers
-        self._offsets = list(
-            accumulate(map(add, map(add, numbers.added, numbers.modified), numbers.deleted), initial=0)
-        )
         try:
             self._action_of = join_planes("I", self._texts.action_of)
             self._extras = decode_extras(self._texts.extras)
         except (ValueError, msgspec.MsgspecError) as error:
             raise damaged(first, str(error)) from None
         is_odd = len(self._action_of) != count or max(self._action_of, default=-1) >= len(self._texts.actions)
-        if is_odd or self._offsets[-1] != len(self.places.places):
+        postings = sum(numbers.added) + sum(numbers.modified) + sum(numbers.deleted)
+        if is_odd or postings != len(self.places.places):
             raise damaged(first, "the parts of its span do not fit each other")
 
-    def _changed(self, start: int, stop: int) -> array[int]:
+    def _changed(self, start: int, stop: int, offsets: Sequence[int]) -> array[int]:
         """Return the postings in a row of the entries at `start` up to `stop`, counted within the span.
+
+        Args:
+            start: the first entry.
+            stop: one past the last one.
+            offsets: where each entry's postings start; one more at the end.
 
         Raises:
             CorruptHistory: they are not as many as its numbers say.
@@ -287,9 +290,8 @@ class SpanColumns:
         changed = array("I", [item for _, item in sorted(found, key=itemgetter(0))])
         for at, packed in self._texts.order.items():
             if start <= at < stop:
-                offset = self._offsets[start]
-                changed[self._offsets[at] - offset : self._offsets[at + 1] - offset] = unpack_postings(packed)
-        if len(changed) != self._offsets[stop] - self._offsets[start]:
+                changed[offsets[at - start] : offsets[at - start + 1]] = unpack_postings(packed)
+        if len(changed) != offsets[-1]:
             raise damaged(self.first + start, "the parts of its span do not fit each other")
         return changed
 
@@ -301,7 +303,7 @@ class SpanColumns:
         """
         start = first - self.first
         stop = start + count
-        numbers, offsets = self._numbers, self._offsets
+        numbers = self._numbers
         if not 0 <= start < stop <= len(numbers.times):
             raise damaged(first, "its span does not hold it")
         extras: dict[int, dict[str, Value]] = {}
@@ -311,12 +313,16 @@ class SpanColumns:
                 if not isinstance(extra, dict):
                     raise damaged(first, "what is unusual about its entries does not read")
                 extras[at - start] = extra
+        added, modified, deleted = (
+            numbers.added[start:stop],
+            numbers.modified[start:stop],
+            numbers.deleted[start:stop],
+        )
+        offsets = list(accumulate(map(add, map(add, added, modified), deleted), initial=0))
         return BlockColumns(
-            first, numbers.times[start:stop], array("B", numbers.codecs[start:stop]), numbers.added[start:stop],
-            numbers.modified[start:stop], numbers.deleted[start:stop], numbers.stored[start:stop],
-            numbers.full[start:stop], self._texts.actions, self._action_of[start:stop],
-            self._changed(start, stop),
-            [offset - offsets[start] for offset in offsets[start : stop + 1]], extras,
+            first, numbers.times[start:stop], array("B", numbers.codecs[start:stop]), added, modified, deleted,
+            numbers.stored[start:stop], numbers.full[start:stop], self._texts.actions, self._action_of[start:stop],
+            self._changed(start, stop, offsets), offsets, extras,
         )  # fmt: skip
 
 

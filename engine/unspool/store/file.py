@@ -7,8 +7,8 @@ without forks costs decompressing its metadata and one search in it, whatever el
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
@@ -529,6 +529,8 @@ _BATCH: Final = 1024
 """Entries that are asked for at once where a store tells nothing but whole entries."""
 
 
+_Piece = tuple[int, bytes | CorruptHistory]
+"""The first entry of a block or span, and what is unusual about its entries, or why that does not read."""
 _PARENT: Final = b"parent"
 _FAR: Final = 1 << 62
 
@@ -554,9 +556,11 @@ def _forks_in_file(connection: FileConnection, start: int, stop: int, origin: in
     start = max(start, origin)
     if start >= stop:
         return []
-    is_told = start == origin and _reads_first(connection, origin)
-    unusual = [item for item in _unusual(connection, start, stop, _PARENT) if "parent" in item[1]]
-    found = [Fork.of(seq, extra) for seq, extra in unusual if seq > origin or not is_told]
+    pieces = connection.layout.unusual(connection, start, stop)
+    ahead = list(islice(pieces, 1))
+    is_told = start == origin and _reads_first(connection, origin, ahead)
+    unusual = _unusual(connection, start, stop, _PARENT, chain(ahead, pieces))
+    found = [Fork.of(seq, extra) for seq, extra in unusual if "parent" in extra and (seq > origin or not is_told)]
     rebased = [fork if fork.parent is None or fork.parent >= origin else fork._replace(parent=None) for fork in found]
     return [Fork(origin, None), *rebased] if is_told else rebased
 
@@ -571,15 +575,15 @@ def passed_over_by(store: Store) -> int:
 
 
 def _all_unusual(connection: FileConnection, first: int, word: bytes) -> list[tuple[int, Mapping[str, Value]]]:
-    return list(_unusual(connection, first, _FAR, word))
+    return list(_unusual(connection, first, _FAR, word, connection.layout.unusual(connection, first, _FAR)))
 
 
 def _unusual(
-    connection: FileConnection, start: int, stop: int, word: bytes
+    connection: FileConnection, start: int, stop: int, word: bytes, pieces: Iterable[_Piece]
 ) -> Iterator[tuple[int, Mapping[str, Value]]]:
     """Yield the unusual facts of entries from `start` to `stop - 1` that hold a word, as far as they read."""
     sealed = connection.execute("SELECT first + count FROM block ORDER BY first DESC LIMIT 1").fetchone()
-    for first, extras in connection.layout.unusual(connection, start, stop):
+    for first, extras in pieces:
         if not isinstance(extras, CorruptHistory):
             yield from ((seq, extra) for seq, extra in _in_extras(first, extras, word) if start <= seq < stop)
     tail = start if sealed is None else max(start, sealed[0])
@@ -587,10 +591,10 @@ def _unusual(
         yield from ((row.seq, row.extra) for row in readable_rows(connection, tail, stop) if row.extra)
 
 
-def _reads_first(connection: FileConnection, origin: int) -> bool:
-    """Whether the first entry can be read."""
-    for first, extras in connection.layout.unusual(connection, origin, origin + 1):
-        return first <= origin and not isinstance(extras, CorruptHistory)
+def _reads_first(connection: FileConnection, origin: int, pieces: Sequence[_Piece]) -> bool:
+    """Whether the first entry can be read; the first of the pieces holds it, where one does."""
+    if pieces and pieces[0][0] <= origin:
+        return not isinstance(pieces[0][1], CorruptHistory)
     return bool(readable_rows(connection, origin, origin + 1))
 
 

@@ -22,7 +22,7 @@ from unspool.codec.records import PackedRecords, RecordCodec, Slices
 from unspool.errors import CorruptHistory, NewerSchema
 from unspool.model.encoding import encode
 from unspool.store import blocks
-from unspool.store.blocks import LEVEL, BlockColumns, TailRow, damaged, pack_postings
+from unspool.store.blocks import LEVEL, BlockColumns, TailRow, damaged, decode_columns, pack_postings
 from unspool.store.bulk_columns import (
     MOST_ENTRIES,
     SPAN_BITS,
@@ -331,9 +331,10 @@ class SecondLayout(Layout):
         rows = connection.execute("SELECT id, name, crc FROM atom WHERE id >= ? ORDER BY id", (start,))
         for number, data, crc in rows:
             # A damaged checksum leaves the name after it intact: that one stands on what it should have been.
-            fits = isinstance(data, bytes) and crc in {self._name_sum(number, data, one) for one in (before, made)}
+            own = self._name_sum(number, data, made) if isinstance(data, bytes) else None
+            fits = own is not None and (crc == own or crc == self._name_sum(number, data, before))
             yield number, data, fits or number != expected
-            made = self._name_sum(number, data, made) if isinstance(data, bytes) and number == expected else crc
+            made = own if own is not None and number == expected else crc
             before, expected = crc, number + 1
 
     def add_names(self, connection: FileConnection, fresh: Sequence[tuple[int, bytes]]) -> None:
@@ -437,11 +438,17 @@ class SecondLayout(Layout):
 
     def packed_at(self, connection: FileConnection, first: int) -> bytes:
         """See `Layout.packed_at`."""
+        return self._checked_columns(self._columns_row(connection, first))
+
+    def _columns_row(self, connection: FileConnection, first: int) -> tuple[Any, ...]:
         query = f"SELECT {self._head_columns}, columns FROM block WHERE first = ?"  # noqa: S608 - ours
-        row = connection.execute(query, (first,)).fetchone()
+        row: tuple[Any, ...] | None = connection.execute(query, (first,)).fetchone()
         if row is None:
             raise missing_block(first)
-        self._check(row[-1], self.head(row[:-1]).columns_sum, first, "metadata")
+        return row
+
+    def _checked_columns(self, row: tuple[Any, ...]) -> bytes:
+        self._check(row[-1], self.head(row[:-1]).columns_sum, row[0], "metadata")
         return row[-1]  # type: ignore[no-any-return]
 
     def packed(
@@ -450,12 +457,12 @@ class SecondLayout(Layout):
         """See `Layout.packed`."""
         query = f"SELECT {self._head_columns}, columns FROM block {OVERLAPPING.format(order='ASC')}"  # noqa: S608 - ours
         for row in connection.execute(query, {"after": after, "before": before, "most": -1}):
+            data: bytes | CorruptHistory
             try:
-                self._check(row[-1], self.head(row[:-1]).columns_sum, row[0], "metadata")
+                data = self._checked_columns(row)
             except CorruptHistory as error:
-                yield row[0], row[1], error
-            else:
-                yield row[0], row[1], row[-1]
+                data = error
+            yield row[0], row[1], data
 
     def run_at(self, connection: FileConnection, seq: int, prefixes: Prefixes) -> RecordRun | None:
         """See `Layout.run_at`; metadata is not looked at."""
@@ -620,10 +627,10 @@ class SecondLayout(Layout):
 
     def columns(self, connection: FileConnection, first: int, count: int) -> BlockColumns:
         """See `Layout.columns`; where a span holds them they are cut out of that."""
-        row = connection.execute("SELECT columns IS NULL FROM block WHERE first = ?", (first,)).fetchone()
-        if row is not None and row[0]:
+        row = self._columns_row(connection, first)
+        if row[-1] is None:
             return self._span_columns(connection, first).block(first, count)
-        return super().columns(connection, first, count)
+        return decode_columns(first, count, self._checked_columns(row))
 
     def fill(self, connection: FileConnection, columns: Columns, stop: int) -> None:
         """See `Layout.fill`; spans are appended whole."""
