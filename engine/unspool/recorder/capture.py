@@ -35,7 +35,15 @@ from unspool.delta.structural import may_hide, same_value
 from unspool.errors import ConfigError, MissingExtra
 from unspool.model.values import MISSING, Value
 from unspool.model.wire import NotSplittable, encode_json, is_one_value, shared_end, shared_from, split_map
-from unspool.recorder.encoding import Encoded, EncodedState, Encoding, StateLayout, items_of, plain_text
+from unspool.recorder.encoding import (
+    Encoded,
+    EncodedState,
+    Encoding,
+    StateLayout,
+    StateWithForm,
+    items_of,
+    plain_text,
+)
 
 _FEW: Final = 24
 """Changed atoms up to which finding them one by one beats looking at every atom."""
@@ -141,6 +149,10 @@ class Capture:
         ticket = self.ticket()
         if isinstance(state, EncodedState) and self._encoding.keeps_all and not is_part:
             return Captured(ticket, state, base=state.base)
+        if type(state) is StateWithForm:
+            if self._encoding.keeps_all and not (self._immutable or is_part):
+                return Captured(ticket, state.state, state.form)
+            state = state.state
         if type(state) is dict and not self._immutable and not is_part:
             blob = self._encoding.whole(state)
             if blob is not None:

@@ -507,6 +507,30 @@ class EncodedState(Mapping[str, Value]):
         return len(self.base)
 
 
+class StateWithForm(Mapping[str, Value]):
+    """A state of plain values that nobody changes any more, beside its wire form: whoever hands it over needed that too.
+
+    Attributes:
+        state: the values by atom.
+        form: what `encode` makes of them.
+    """
+
+    __slots__ = ("form", "state")
+
+    def __init__(self, state: Mapping[str, Value], form: bytes) -> None:
+        self.state = state
+        self.form = form
+
+    def __getitem__(self, atom: str) -> Value:
+        return self.state[atom]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.state)
+
+    def __len__(self) -> int:
+        return len(self.state)
+
+
 _LARGE_ORIGIN: Final = 1 << 20
 """Bytes of a state from which on it is not kept beside the values that replaced most of it."""
 

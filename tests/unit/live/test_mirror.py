@@ -214,3 +214,23 @@ def test_encoded_atoms_are_recorded_as_they_are(tmp_path: Any) -> None:
 def test_deques_of_the_recorder_look_the_same() -> None:
     form = Encoding().atom("a", deque([1, 2]), [], set())
     assert decode(form) == state_with([1, "deque", None, None, [1, 2]])
+
+
+def test_a_key_that_equals_another_one_is_another_key_all_the_same() -> None:
+    mirror = Mirror()
+    mirror.apply({"rows": [[0, "state", None, ["a"], [[1]]], [1, "dict", None, [1], ["x"]]]})
+    assert {name: decode(form) for name, form in mirror.changes().items()} == {"a": {1: "x"}}
+    mirror.apply({"splices": [[1, 0, 1, ["x"], [True]]]})
+    [form] = mirror.changes().values()
+    assert isinstance(form, bytes)
+    assert [type(key) for key in decode(form)] == [bool]
+
+
+def test_an_atom_that_is_no_more_is_told_once_whatever_came_in_its_place() -> None:
+    mirror = Mirror()
+    mirror.apply({"rows": [[0, "state", None, ["a", "b"], [1, 2]]]})
+    assert set(mirror.changes()) == {"a", "b"}
+    mirror.apply({"splices": [[0, 1, 1, [2], ["c"]]]})
+    assert mirror.changes().keys() == {"b", "c"}
+    mirror.apply({"splices": [[0, 0, 1, [5], ["a"]]]})
+    assert mirror.changes().keys() == {"a"}

@@ -31,6 +31,7 @@ from unspool.model.encoding import encode
 from unspool.model.values import MISSING, Tagged
 from unspool.model.wire import decode
 from unspool.recorder import Recorder
+from unspool.recorder.encoding import StateWithForm
 from unspool.recorder.redact import REDACTED, Redaction
 from unspool.store import FileStore, MemoryStore
 
@@ -279,6 +280,17 @@ def test_keys_and_paths_are_left_out_and_all_else_stays() -> None:
 
 def test_an_atom_may_be_a_secret_itself() -> None:
     assert state_of({"password": {"a": SECRET}, "b": 1}, ["password"])[0] == {"password": REDACTED, "b": 1}
+
+
+def test_a_state_that_comes_with_its_wire_form_is_redacted_all_the_same() -> None:
+    state = {"password": SECRET, "b": 1}
+    store = MemoryStore()
+    with Recorder(store, redact=["password"], max_bytes=None, on_error="raise") as recorder:
+        recorder.record(StateWithForm(state, encode(state)))
+        assert recorder.last() == {"password": REDACTED, "b": 1}
+    with Recorder(MemoryStore(), max_bytes=None, on_error="raise") as recorder:
+        recorder.record(StateWithForm(state, encode(state)))
+        assert recorder.last() == state
 
 
 def test_an_object_under_two_paths_is_left_out_under_each_that_is_named() -> None:

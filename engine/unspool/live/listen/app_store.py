@@ -263,10 +263,11 @@ class AppStore(ABC):
         at_ns: int | None = None,
         meta: Mapping[str, Value] | None = None,
         parent: int | None = None,
+        form: bytes | None = None,
     ) -> int | None:
         """Record a state; None where it could not be, which is told and counted."""
         try:
-            seq = self.history.record(state, action, at_ns=at_ns, meta=meta, parent=parent)
+            seq = self.history.record(state, action, at_ns=at_ns, meta=meta, parent=parent, form=form)
         except UnspoolError as error:
             self._histories.tell_seldom(str(error))
             return None

@@ -16,6 +16,7 @@ from unspool.files import make_folder
 from unspool.model.entries import PASSED_OVER, Entry
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value
+from unspool.recorder.encoding import StateWithForm
 from unspool.recorder.recorder import Recorder
 from unspool.recorder.redact import REDACTED, Redaction
 from unspool.sources.entries import VALUE_ATOM, as_state
@@ -104,6 +105,7 @@ class StoreHistory:
         meta: Mapping[str, Value] | None = None,
         parent: int | None = None,
         entry_id: str = "",
+        form: bytes | None = None,
     ) -> int:
         """Record a state.
 
@@ -114,6 +116,7 @@ class StoreHistory:
             meta: free facts.
             parent: the entry that it follows; None for the last one.
             entry_id: an id of the source's own.
+            form: the state's wire form as `encode_json` gives it, which has keys that are texts only; None to have it made.
 
         Returns:
             The entry's number.
@@ -130,7 +133,7 @@ class StoreHistory:
         last, skipped = len(self) - 1, self._recorder.skipped
         try:
             seq = self._recorder.record(
-                as_state(state),
+                StateWithForm(state, form) if form is not None and isinstance(state, dict) else as_state(state),
                 action,
                 timestamp_ns=at_ns,
                 meta=facts,

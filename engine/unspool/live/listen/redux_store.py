@@ -32,6 +32,7 @@ from unspool.model.encoding import encode
 from unspool.model.json_text import to_json
 from unspool.model.tags import Unrepresentable
 from unspool.model.values import MISSING, Value, strict_equal
+from unspool.model.wire import encode_json
 from unspool.sources.entries import SourceEntry, UnusableRecord
 from unspool.sources.formats.redux import ActionRecords, LiftedState
 
@@ -160,12 +161,13 @@ class ReduxStore(AppStore):
         state = value_of(message["payload"]) if "payload" in message else _NOT_SENT
         # The state that it reads the action over is not asked for.
         for entry in ActionRecords({}).read(lifted, 0):
-            known = _known_of(lifted, entry, state)
+            form = encode_json(state)
+            known = _known_of(lifted, entry, state, form)
             before = self._known.get(action_id)
             if before is not None and before.is_same(known):
                 # A subscriber that dispatches has the app tell of its newest action twice.
                 return
-            self._record(known, entry, state, self._follows)
+            self._record(known, entry, state, self._follows, form)
             self._known[action_id] = known
             self._staged.append(action_id)
         while len(self._staged) > _MOST_STATES:
@@ -173,11 +175,13 @@ class ReduxStore(AppStore):
         if self.is_asked:
             self.app_said(AppReply(timestamp=lifted.get("timestamp") if isinstance(lifted, dict) else None))
 
-    def _record(self, known: _Known, entry: SourceEntry, state: Value, parent: int | None) -> None:
+    def _record(
+        self, known: _Known, entry: SourceEntry, state: Value, parent: int | None, form: bytes | None
+    ) -> None:
         meta = dict(entry.meta)
         # What has no time of its own came now.
         at_ns = None if meta.pop("time_from", None) else entry.timestamp_ns
-        known.seq = self.keep(state, entry.action, at_ns=at_ns, meta=meta, parent=parent)
+        known.seq = self.keep(state, entry.action, at_ns=at_ns, meta=meta, parent=parent, form=form)
         if known.seq is None:
             return
         self._follows = known.seq
@@ -207,7 +211,8 @@ class ReduxStore(AppStore):
         by_id, states = lifted["actionsById"], _states_of(lifted)
         for index, (action_id, entry) in enumerate(zip(staged, entries, strict=True)):
             state = states[index] if index < len(states) and states[index] is not MISSING else entry.state
-            known = _known_of(by_id.get(str(action_id)), entry, state)
+            form = encode_json(state)
+            known = _known_of(by_id.get(str(action_id)), entry, state, form)
             before = self._known.get(action_id)
             if (
                 before is not None
@@ -225,7 +230,7 @@ class ReduxStore(AppStore):
                 is_put = (
                     index == 0 and before is not None and self._put is not None and known.timestamp == self._put[0]
                 )
-                self._record(known, entry, state, before.seq if is_put and before is not None else follows)
+                self._record(known, entry, state, before.seq if is_put and before is not None else follows, form)
             fresh[action_id] = known
             follows = follows if known.seq is None else known.seq
         self._known, self._staged, self._follows = fresh, list(staged), follows
@@ -288,7 +293,7 @@ class ReduxStore(AppStore):
         if self.ask_app(request, {"type": "IMPORT", "state": lifted}, is_met):
             # By this the answer is recognised: where the state is the entry's, nothing is recorded for it.
             self._put = (moment, state)
-            self._known[0] = _Known(_INIT, moment, _digest(state), (False, None), seq)
+            self._known[0] = _Known(_INIT, moment, _digest(state, encode_json(state)), (False, None), seq)
             self._looks_at = None
 
     def look(self, request: Request, seq: int) -> None:
@@ -415,14 +420,15 @@ class ReduxStore(AppStore):
         return next((action_id for action_id, known in self._known.items() if known.seq == seq), None)
 
 
-def _known_of(action: Value, entry: SourceEntry, state: Value) -> _Known:
+def _known_of(action: Value, entry: SourceEntry, state: Value, form: bytes | None) -> _Known:
     timestamp = action.get("timestamp") if isinstance(action, dict) else None
     told = (entry.meta.get("skipped") is True, entry.meta.get("error"))
-    return _Known(entry.action, timestamp, _digest(state), told, None)
+    return _Known(entry.action, timestamp, _digest(state, form), told, None)
 
 
-def _digest(state: Value) -> bytes:
-    return blake2b(encode(state), digest_size=16).digest()
+def _digest(state: Value, form: bytes | None) -> bytes:
+    """Return what a state is recognised by, given its wire form where it is JSON-like."""
+    return blake2b(encode(state) if form is None else form, digest_size=16).digest()
 
 
 def _states_of(lifted: Mapping[str, Value]) -> list[Value]:
