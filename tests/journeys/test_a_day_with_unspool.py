@@ -75,6 +75,7 @@ def leave(terminal: Terminal) -> None:
     assert terminal.restored()
 
 
+@pytest.mark.slow
 def test_opening_scrubbing_and_leaving_restores_the_terminal(opened: Terminal) -> None:
     opened.wait_for(r"LIVE follow")
     opened.send(",", ",", ",")
@@ -341,6 +342,7 @@ def test_a_terminal_that_shrank_and_grew_back_unseen_is_drawn_anew(opened: Termi
     leave(opened)
 
 
+@pytest.mark.slow
 def test_a_copied_command_opens_at_the_value(history_file: Path) -> None:
     with unspool("open", str(history_file), "--at", "42", "--atom", "user.visits") as terminal:
         terminal.wait_for(r"42/99")

@@ -117,6 +117,7 @@ def service(app: Any) -> Iterator[Any]:
         process.communicate()
 
 
+@pytest.mark.slow
 @needs_monitoring
 def test_a_program_is_recorded_line_by_line_and_is_none_the_wiser(app: Any, tmp_path: Path) -> None:
     file = app(
@@ -387,6 +388,7 @@ def test_what_the_main_thread_waits_in_is_told(service: Any, tmp_path: Path) -> 
     assert not (tmp_path / "s.unspool").exists()
 
 
+@pytest.mark.slow
 @needs_monitoring
 def test_without_a_name_what_changes_most_is_told(service: Any, tmp_path: Path) -> None:
     process = service()

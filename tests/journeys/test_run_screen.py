@@ -90,6 +90,7 @@ def test_leaving_the_screen_leaves_the_program_that_was_attached_to(
         assert len(history) == count
 
 
+@pytest.mark.slow
 def test_a_program_is_picked_from_those_that_are_running(service: subprocess.Popen[bytes], tmp_path: Path) -> None:
     command = [*UNSPOOL, "attach", "--watch", "CART", "-o", str(tmp_path / "s.unspool")]
     with Terminal(command) as terminal:
@@ -165,6 +166,7 @@ def test_a_short_program_is_offered_again_and_its_planted_bug_is_found(tmp_path:
     assert "in Cart.take_out" in answer
 
 
+@pytest.mark.slow
 def test_a_program_that_ends_while_somebody_chooses_is_offered_again(tmp_path: Path) -> None:
     app, stop, file = tmp_path / "app.py", tmp_path / "stop", tmp_path / "a.unspool"
     pid = tmp_path / "stop.pid"

@@ -158,6 +158,7 @@ def test_a_tunnel_under_another_port_is_the_same_machine(server: Served) -> None
     assert _answer(server, f"/{server.token}/", {**own, "Host": "127.0.0.1:9999"})[0] == 403
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("sent", "code"),
     [

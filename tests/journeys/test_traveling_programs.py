@@ -85,6 +85,7 @@ def test_a_pause_and_what_comes_after_it(game: Path) -> None:
         assert history[count].meta.get("unspool.passed_over", 0) >= 0
 
 
+@pytest.mark.slow
 def test_keys_of_the_screen_put_it_back(game: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))

@@ -75,6 +75,7 @@ async def page(driver: Driver, key: str, name: str) -> Any:
     return getattr(driver.app.screen, name)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("at", [89, 40])
 async def test_blame(shop: Path, at: int) -> None:
     told = {parse_path(value["path"]): value["seq"] for value in asked("blame", shop, "--at", at)["values"]}
@@ -106,7 +107,7 @@ async def test_every_write_of_a_value(shop: Path) -> None:
             assert format_path(driver.view.selected) == told[min(1, len(listed) - 1)]["path"]
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize(
     ("typed", "words"),
     [
@@ -130,7 +131,7 @@ async def test_search(shop: Path, typed: str, words: list[str]) -> None:
             assert any(one["path"] == format_path(driver.app.main.hit_paths[hit["seq"]]) for one in told)
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("question", ["open", "total > 15", "rows[?sku == 'sku-2']", "total == null"])
 async def test_bisect(shop: Path, question: str) -> None:
     told = asked("bisect", shop, question)

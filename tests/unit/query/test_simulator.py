@@ -37,6 +37,7 @@ def open_file(path: Path) -> History:
     return History(FileStore.open(path))
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize(
     ("codec", "strategy"),
     [("dict", "auto"), ("dict", "changes:9"), ("dict", "size:2000"), ("dict", "significance:1"), ("dict", "adaptive"),

@@ -220,7 +220,7 @@ def test_values_that_have_bounds_already_are_written_out() -> None:
     shared = ["x" * 1000] * 200
     value: Any = {1: [shared, shared, (shared,)]}
     deep: Any = 1
-    for _ in range(150_000):
+    for _ in range(30_000):
         deep = [deep]
     found = kept({"shared": value, "deep": deep}, max_bytes=None, on_error="raise")
     assert found["shared"] == value

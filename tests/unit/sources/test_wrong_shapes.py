@@ -121,7 +121,7 @@ def name_of(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
-@pytest.mark.one_in(2)
+@pytest.mark.one_in(6)
 @pytest.mark.parametrize("fixture", JSON_FILES, ids=name_of)
 @settings(max_examples=examples(12))
 @given(edits=st.lists(SPOILT, min_size=1, max_size=3))

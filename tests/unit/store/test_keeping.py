@@ -317,7 +317,7 @@ while True:
 
 def test_a_kill_at_any_moment_leaves_a_sound_file_with_all_that_was_said(tmp_path: Path) -> None:
     path = tmp_path / "run.unspool"
-    for attempt in range(6):
+    for attempt in (0, 2, 5):
         process = subprocess.Popen([sys.executable, "-c", _KILLED, str(path)], stdout=subprocess.PIPE, text=True)
         assert process.stdout is not None
         said = 0
