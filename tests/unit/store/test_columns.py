@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool.codec.records import RecordCodec
-from unspool.model.entries import Entry
+from unspool.model.entries import FULL, NOTE, Entry
 from unspool.store.protocol import Column, Columns
 from unspool_tui.view.overview import EntryLedger
 
@@ -98,3 +98,19 @@ def test_what_is_known_of_a_history_that_is_followed_grows_by_less_than_ten_byte
     finally:
         tracemalloc.stop()
     assert ledger.stored == sum(columns.stored)
+
+
+@given(st.lists(st.integers(0, 2), max_size=60), st.data())
+def test_the_longest_chain_is_that_of_all_entries_however_they_arrive(kinds: list[int], data: st.DataObject) -> None:
+    columns = Columns()
+    ledger = EntryLedger(columns)
+    for kind in kinds:
+        codec = (RecordCodec.DICT, RecordCodec.NONE, RecordCodec.NOTE)[kind]
+        columns.append(Entry(len(columns), "", codec.kind, None, 0, "", 0, 0, 0, 0, 0), codec)
+        if data.draw(st.booleans()):
+            ledger.catch_up(len(columns))
+            first = data.draw(st.integers(ledger.first, len(columns)))
+            if first % 3 == 0:
+                ledger.begin_at(first)
+            kept = bytes(columns.kind[ledger.first :]).replace(bytes((NOTE,)), b"")
+            assert ledger.longest() == max(map(len, kept.split(bytes((FULL,)))))

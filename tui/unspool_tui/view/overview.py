@@ -140,7 +140,8 @@ class EntryLedger:
         self._base = self._seen = first
         """The entry that `_kinds` begins with, and one past the one that it ends with."""
         self._kinds = bytearray()
-        self._longest = (-1, 0)
+        self._longest = (first, 0, 0)
+        """Up to which entry chains were looked at, the most deltas of one, and those of the last so far."""
         self.stored = 0
         self.as_full = 0
         self.full_stored = 0
@@ -163,6 +164,7 @@ class EntryLedger:
             self._kinds.clear()
             self.stored = self.as_full = self.full_stored = self.note_stored = self._notes = 0
             self._base = self._seen = self.first
+            self._longest = (self.first, 0, 0)
             self.changes = ChangeSums(columns, self.first)
             self.moments = Moments(columns.timestamp_ns, self.first)
             self._ranges.clear()
@@ -183,7 +185,7 @@ class EntryLedger:
                 self.changes = ChangeSums(self._columns, first)
                 self.moments = Moments(self._columns.timestamp_ns, first)
             self.first = first
-            self._longest = (-1, 0)
+            self._longest = (first, 0, 0)
             self._ranges.clear()
 
     def _add(self, start: int, stop: int, sign: int) -> None:
@@ -252,10 +254,13 @@ class EntryLedger:
 
     def longest(self) -> int:
         """Return the most deltas that follow one full snapshot."""
-        if self._longest[0] != self._seen:
-            parts = self._kinds[self.first - self._base :].replace(_NOTE, b"").split(_FULL)
-            self._longest = (self._seen, max((len(part) for part in parts), default=0))
-        return self._longest[1]
+        stop, longest, standing = self._longest
+        if stop != self._seen:
+            parts = self._kinds[stop - self._base : self._seen - self._base].replace(_NOTE, b"").split(_FULL)
+            lengths = [standing + len(parts[0]), *map(len, parts[1:])]
+            longest = max(longest, *lengths)
+            self._longest = (self._seen, longest, lengths[-1])
+        return longest
 
 
 Keep = Callable[[int], bool]
