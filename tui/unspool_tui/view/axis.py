@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 from heapq import nlargest, nsmallest
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from operator import sub
 from typing import Final
 
@@ -180,8 +180,13 @@ class Moments:
 
     def latest(self, seq: int) -> int:
         """Return the latest time of all entries up to one."""
-        *_, found = self._running(seq // self._block * self._block, seq + 1)
-        return found
+        blocks, rest = divmod(seq + 1, self._block)
+        known = min(blocks - self._base, len(self._latest))
+        if known <= 0:
+            return max(self._column[self._first : seq + 1])
+        if not rest and known == blocks - self._base:
+            return self._latest[known - 1]
+        return max(self._latest[known - 1], max(self._column[(self._base + known) * self._block : seq + 1]))
 
     def first_at(self, time: int, stop: int) -> int:
         """Return the first entry that stands at or after a time; `stop` where none before that does."""
@@ -201,9 +206,12 @@ class Moments:
         first_block, last_block = -(-start // size), min(stop // size, self._base + len(self._latest))
         if first_block >= last_block:
             return nlargest(most, self._between(start + 1, stop))
-        found = set(self._in_blocks(first_block, last_block, most))
+        longest = self._in_blocks(first_block, last_block, most)
+        found = set(longest)
+        # One of the longest may lead into the first block, so that of those beside them only longer ones count.
+        least = longest[most][0] if len(longest) > most else 1
         ends = ((start + 1, first_block * size), (last_block * size, stop))
-        found.update(jump for low, high in ends for jump in self._between(max(low, start + 1), high))
+        found.update(jump for low, high in ends for jump in self._between(max(low, start + 1), high, least))
         # What leads into the first block is no time between two of the range where that begins it.
         return nlargest(most, (jump for jump in found if jump[1] > start))
 
@@ -230,17 +238,19 @@ class Moments:
             known = self._longest[key] = tuple(nlargest(most + 1, self._between(low, high)))
         return known
 
-    def _between(self, start: int, stop: int) -> Iterator[Jump]:
-        """Yield how long after the entry before each entry of a range stands."""
+    def _between(self, start: int, stop: int, least: int = 1) -> Iterator[Jump]:
+        """Yield how long after the entry before each entry of a range stands, where that is no less than `least`."""
         while start < stop:
             edge = min(stop, (start // self._block + 1) * self._block)
-            times = list(self._running(start // self._block * self._block, edge))
-            skip = start - max(start // self._block * self._block, self._first)
-            before = self.latest(start - 1)
-            times = [before, *times[skip:]]
-            yield from (
-                (late - early, start + at) for at, (early, late) in enumerate(pairwise(times)) if late > early
-            )
+            times = self._column[start:edge]
+            steps = [times[0] - self.latest(start - 1), *map(sub, times[1:], times)]
+            if min(steps) < 0:
+                skip = start - max(start // self._block * self._block, self._first)
+                running = islice(self._running(start // self._block * self._block, edge), skip, None)
+                latest = [self.latest(start - 1), *running]
+                steps = list(map(sub, latest[1:], latest))
+            if max(steps) >= least:
+                yield from ((step, start + at) for at, step in enumerate(steps) if step >= least)
             start = edge
 
 
