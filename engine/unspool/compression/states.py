@@ -48,7 +48,7 @@ def detach_state(state: Mapping[str, Value]) -> State:
     copied: State = {}
     for name, value in state.items():
         try:
-            copied[name] = detach(value)
+            copied[name] = value if type(value) in _LEAVES else detach(value)
         except UnsupportedRecordValue as error:
             raise UnsupportedRecordValue(f"key {name!r}: {error}") from None
     return copied

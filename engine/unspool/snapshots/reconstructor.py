@@ -250,8 +250,8 @@ class ScrubPredictor:
         """Return up to `count` positions that are likely read next, nearest first, within `first` to `last`."""
         if self._last is None or self._stride == 0:
             return ()
-        guesses = (self._last + self._stride * ahead for ahead in range(1, count + 1))
-        return tuple(guess for guess in guesses if first <= guess <= last)
+        guesses = range(self._last + self._stride, self._last + self._stride * (count + 1), self._stride)
+        return tuple([guess for guess in guesses if first <= guess <= last])
 
 
 class Prefetcher:
