@@ -145,7 +145,11 @@ class _Columns:
 
 
 @given(
-    st.lists(st.tuples(st.sampled_from([0, 0, 0, FULL, NOTE]), st.integers(0, 9)), min_size=1, max_size=400),
+    st.lists(
+        st.tuples(st.sampled_from([0, 0, 0, FULL, NOTE]), st.integers(0, 9) | st.integers(80, 2**31)),
+        min_size=1,
+        max_size=400,
+    ),
     st.data(),
 )
 def test_facts_of_a_range_are_those_of_its_entries(rows: list[tuple[int, int]], data: st.DataObject) -> None:

@@ -10,7 +10,7 @@ from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Sequence
 from difflib import get_close_matches
-from itertools import compress
+from itertools import compress, repeat
 from operator import add
 from typing import TYPE_CHECKING, Final, Protocol
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 BLOCK = 64
 """Entries whose changes are summed up together; a million entries make 16,000 blocks."""
+_MANY: Final = 255
 _AT_ONCE: Final = 64 * BLOCK
 """Entries that are taken from the columns together."""
 
@@ -57,24 +58,26 @@ class EntryColumns(Protocol):
 class ChangeSums:
     """How many atoms the entries of any range changed, without going over all of them."""
 
-    __slots__ = ("_before", "_columns", "_first", "_last")
+    __slots__ = ("_before", "_columns", "_counts", "_first", "_last")
 
     def __init__(self, columns: EntryColumns, first: int = 0) -> None:
         """Sum up growing columns, of which `first` is the first entry that counts."""
         self._columns = columns
         self._first = first // BLOCK * BLOCK
         self._before = array("Q", (0,))
+        self._counts = bytearray()
+        """Changes by entry, `_MANY` for as many or more: at each edge of the timeline some are added up."""
         self._last = (-1, 0)
         """The entry that was summed up to last, and the sum: cells are asked for in order, each beginning where one ends."""
 
     def catch_up(self, total: int) -> None:
-        """Sum up the blocks that are complete."""
-        columns, stop = self._columns, total // BLOCK * BLOCK
-        for start in range(self._first + (len(self._before) - 1) * BLOCK, stop, _AT_ONCE):
-            part = slice(start, min(start + _AT_ONCE, stop))
-            changed = list(map(add, map(add, columns.added[part], columns.modified[part]), columns.deleted[part]))
-            for at in range(0, len(changed), BLOCK):
-                self._before.append(self._before[-1] + sum(changed[at : at + BLOCK]))
+        """Sum up the entries up to `total`."""
+        counts, before = self._counts, self._before
+        for start in range(self._first + len(counts), total, _AT_ONCE):
+            changed = self._changed(start, min(start + _AT_ONCE, total))
+            counts += bytes(map(min, changed, repeat(_MANY)) if max(changed, default=0) > _MANY else changed)
+        for at in range((len(before) - 1) * BLOCK, len(counts) - BLOCK + 1, BLOCK):
+            before.append(before[-1] + self._counted(self._first + at, self._first + at + BLOCK))
 
     def between(self, start: int, stop: int) -> int:
         """Return the sum over the entries from `start` to `stop - 1`."""
@@ -91,8 +94,14 @@ class ChangeSums:
         return self._before[block] + self._counted(self._first + block * BLOCK, seq)
 
     def _counted(self, start: int, stop: int) -> int:
+        counts = self._counts[start - self._first : stop - self._first]
+        is_exact = len(counts) == stop - start and _MANY not in counts
+        return sum(counts if is_exact else self._changed(start, stop))
+
+    def _changed(self, start: int, stop: int) -> list[int]:
         columns = self._columns
-        return sum(columns.added[start:stop]) + sum(columns.modified[start:stop]) + sum(columns.deleted[start:stop])
+        both = map(add, columns.added[start:stop], columns.modified[start:stop])
+        return list(map(add, both, columns.deleted[start:stop]))
 
 
 _FULL, _NOTE = bytes((FULL,)), bytes((NOTE,))
