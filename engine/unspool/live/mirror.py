@@ -24,7 +24,7 @@ from unspool.live.cells import (
 )
 from unspool.model.encoding import encode
 from unspool.model.keys import Key, Step
-from unspool.model.tags import Tag, array_header, extension, map_header
+from unspool.model.tags import Tag, array_header, extension_header, map_header
 from unspool.model.values import MISSING, Missing, Value
 from unspool.model.wire import decode
 
@@ -43,7 +43,8 @@ _KEYED: Final = ("state", "dict", "object")
 _KINDS: Final = frozenset((*_KEYED, "list", "tuple", "set", "frozenset", "deque", "bytes", "cut"))
 _TAGS: Final = {"tuple": Tag.TUPLE, "set": Tag.SET, "frozenset": Tag.FROZENSET}
 _ITEMS: Final = "items"
-_DEQUE: Final = "collections.deque"
+_NAMES: Final = {"deque": "collections.deque", "object": "object"}
+"""Of kinds that are always of a class: its name, where the agent tells none."""
 
 Path = tuple[Step, ...]
 Place = tuple[tuple[int, ...], Path]
@@ -65,7 +66,7 @@ class _Node:
     """
 
     __slots__ = (
-        "_chunks", "_forms", "_many", "_odd", "_todo", "_where", "are_keys_new", "attributes", "cells", "form", "keys",
+        "_chunks", "_forms", "_key_forms", "_many", "_odd", "_todo", "_where", "are_keys_new", "attributes", "cells", "form", "keys",
         "kind", "loose", "more", "place", "stale", "type",
     )  # fmt: skip
 
@@ -95,6 +96,7 @@ class _Node:
         self.loose: set[int] = set()
         self.stale: set[int] = set()
         self._forms: list[bytes] = [b""] * len(cells)
+        self._key_forms: list[bytes] = [] if self.keys is None else [b""] * len(cells)
         self._todo = set(range(len(cells)))
         self._chunks: list[bytes | None] = []
         self._odd = sum(map(_is_odd, self.keys or ()))
@@ -124,6 +126,8 @@ class _Node:
         is_last = end == len(self.cells)
         self.cells[at:end] = cells
         self._forms[at:end] = [b""] * count
+        if self.keys is not None:
+            self._key_forms[at:end] = [b""] * count
         if self._todo and count != drop:
             self._todo = {
                 place if place < at else place + count - drop for place in self._todo if not at <= place < end
@@ -182,12 +186,14 @@ class _Node:
 
     def set_form(self, number: int, form: bytes) -> None:
         """Keep the wire form of an item; b"" where nothing is there."""
-        self._forms[number] = form if self.keys is None or not form else cell_form(self.keys[number]) + form
+        self._forms[number] = form
+        if self.keys is not None:
+            self._key_forms[number] = cell_form(self.keys[number]) if form else b""
         if number // _CHUNK < len(self._chunks):
             self._chunks[number // _CHUNK] = None
 
-    def content(self) -> bytes:
-        """Return all items as a list or map in wire form."""
+    def content(self) -> list[bytes]:
+        """Return all items as a list or map in wire form, in parts that are to be joined: each join is a copy of all."""
         is_set = self.kind in ("set", "frozenset")
         count = len(self._forms)
         more = b""
@@ -197,27 +203,39 @@ class _Node:
             )
             count += 1
         if self.keys is None:
-            body = b"".join(sorted(self._forms)) if is_set else self._joined()
-            return b"".join((array_header(count), body, more))
+            return [array_header(count), *(sorted(self._forms) if is_set else self._parts()), more]
         count -= self._forms.count(b"")
         if more:
             more = encode(MORE) + more
         if self._odd:
-            return extension(Tag.PAIRS, b"".join((array_header(2 * count), self._joined(), more)))
-        return b"".join((map_header(count), self._joined(), more))
+            return _tagged_parts(Tag.PAIRS, [array_header(2 * count), *self._parts(), more])
+        return [map_header(count), *self._parts(), more]
 
-    def _joined(self) -> bytes:
-        forms = self._forms
-        if len(forms) <= 2 * _CHUNK:
-            return b"".join(forms)
-        count = -(-len(forms) // _CHUNK)
+    def _parts(self) -> list[bytes]:
+        """Return the wire forms of all items in order, joined by the chunk where they are many."""
+        if len(self._forms) <= 2 * _CHUNK:
+            return self._parts_between(0, len(self._forms))
+        count = -(-len(self._forms) // _CHUNK)
         self._chunks += [None] * (count - len(self._chunks))
         chunks = [
-            b"".join(forms[number * _CHUNK : (number + 1) * _CHUNK]) if chunk is None else chunk
+            b"".join(self._parts_between(number * _CHUNK, (number + 1) * _CHUNK)) if chunk is None else chunk
             for number, chunk in enumerate(self._chunks)
         ]
         self._chunks[:] = chunks
-        return b"".join(chunks)
+        return chunks
+
+    def _parts_between(self, start: int, stop: int) -> list[bytes]:
+        forms = self._forms[start:stop]
+        if self.keys is None:
+            return forms
+        parts = [b""] * (2 * len(forms))
+        parts[::2], parts[1::2] = self._key_forms[start:stop], forms
+        return parts
+
+
+def _tagged_parts(tag: int, parts: list[bytes]) -> list[bytes]:
+    """Return the parts of a tagged value's wire form, given those of its payload."""
+    return [extension_header(tag, sum(map(len, parts))), *parts]
 
 
 class Mirror:
@@ -394,14 +412,16 @@ class Mirror:
             form, is_loose = self._form_of(cell, (*place[1], node.step(number)))
             node.set_form(number, form)
             (node.loose.add if is_loose else node.loose.discard)(child)
-        content = node.content()
+        parts = node.content()
         tag = _TAGS.get(node.kind) if node.keys is None else None
         if tag is not None:
-            content = extension(tag, content)
-        name = node.type or {"deque": _DEQUE, "object": "object"}.get(node.kind)
+            parts = _tagged_parts(tag, parts)
+        name = node.type or _NAMES.get(node.kind)
         if name is None:
-            return content
-        return tagged_form(name, content if node.attributes is None else self._beside(node, content, place[1]))
+            return b"".join(parts)
+        if node.attributes is not None:
+            return tagged_form(name, self._beside(node, b"".join(parts), place[1]))
+        return b"".join(_tagged_parts(Tag.TAGGED, [array_header(2), encode(name), *parts]))
 
     def _beside(self, node: _Node, content: bytes, path: Path) -> bytes:
         """Return what a list or the like of a class of the program's own holds, among its attributes."""

@@ -243,11 +243,14 @@ _CODES: Final = tuple(bytes((code,)) for code in range(128))
 
 def extension(code: int, payload: bytes) -> bytes:
     """Return a tagged value's wire form."""
-    size = len(payload)
+    return extension_header(code, len(payload)) + payload
+
+
+def extension_header(code: int, size: int) -> bytes:
+    """Return what stands before the payload of a tagged value in wire form."""
     if size < 256:
-        return _HEADERS[size] + _CODES[code] + payload
-    header = b"\xc8" + size.to_bytes(2) if size < 65536 else b"\xc9" + size.to_bytes(4)
-    return header + _CODES[code] + payload
+        return _HEADERS[size] + _CODES[code]
+    return (b"\xc8" + size.to_bytes(2) if size < 65536 else b"\xc9" + size.to_bytes(4)) + _CODES[code]
 
 
 def array_header(count: int) -> bytes:
