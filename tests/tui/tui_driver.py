@@ -68,31 +68,36 @@ class Driver:
         """Wait until no message is under way, the worker is idle and the details are those of the head."""
         quiet, end = 0, monotonic() + PATIENCE
         while quiet < 2 and not self.app._exit:
-            main = self.app.main
-            await self.pilot._wait_for_screen()
-            await asyncio.sleep(0)
-            pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]
-            waiting = any(pump.message_queue_size for pump in pumps)
-            laid_out = not self.app.screen._layout_required and not self.app.screen._dirty_widgets
-            # A screen that opens over one that was never laid out keeps the empty picture of it.
-            laid_out = laid_out and all(screen._compositor.size for screen in (self.app.screen, main))
-            busy = {
-                "messages": waiting,
-                "layout": not laid_out,
-                "worker": not main.worker.idle,
-                "details": main.painter.stale or main.painter.unsettled,
-            }
+            busy = self._under_way()
+            if not any(busy.values()):
+                # Asks every widget, which costs more than all the rest: only where nothing else is known to be under way.
+                await self.pilot._wait_for_screen()
+                await asyncio.sleep(0)
+                busy = self._under_way()
             quiet = 0 if any(busy.values()) else quiet + 1
             if not quiet:
-                await asyncio.sleep(0.001)
+                await asyncio.sleep(0.002)
             assert monotonic() < end, f"the app never came to rest: {busy}; the screen shows:\n{self.text()}"
+
+    def _under_way(self) -> dict[str, bool]:
+        main = self.app.main
+        pumps = [self.app, *self.app.screen_stack, *self.app.screen.walk_children()]
+        laid_out = not self.app.screen._layout_required and not self.app.screen._dirty_widgets
+        # A screen that opens over one that was never laid out keeps the empty picture of it.
+        laid_out = laid_out and all(screen._compositor.size for screen in (self.app.screen, main))
+        return {
+            "messages": any(pump.message_queue_size for pump in pumps),
+            "layout": not laid_out,
+            "worker": not main.worker.idle,
+            "details": main.painter.stale or main.painter.unsettled,
+        }
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait for a condition."""
         end = monotonic() + PATIENCE
         while not condition():
             assert monotonic() < end, f"this never came true; the screen shows:\n{self.text()}"
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.005)
 
     def text(self) -> str:
         """Return what the screen shows."""
