@@ -76,6 +76,7 @@ def planted(seed: int) -> tuple[str, str]:
             "run",
             "_program",
             "_run_file",
+            "_run_text",
             "_hide_own_frames",
         ):
             bodies += [

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from types import ModuleType, TracebackType
+from types import CodeType, ModuleType, TracebackType
 from typing import Any
 
 from unspool.live.agent.control import Control
@@ -229,12 +229,12 @@ def run() -> None:
     """Run the program that the arguments name, as Python itself would, and record it."""
     config = json.loads(os.environ.pop(_VARIABLE))
     arguments = sys.argv[1:]
-    del sys.orig_argv[_place_of_agent(sys.orig_argv)]
     own = sys.modules["__main__"]
     sys.modules["_unspool_agent"] = own
     run_program, main_file = _program(arguments)
     agent: Agent | None = None
     try:
+        del sys.orig_argv[_place_of_agent(sys.orig_argv)]
         agent = Agent(config, main_file, is_attached=False)
         _here.append(agent)
         agent.until_exit()
@@ -260,12 +260,18 @@ def _place_of_agent(arguments: list[str]) -> int:
 
 def _tell_of_forks(agent: Agent) -> None:
     def before() -> None:
-        if _here:
-            _here[0].control.pause()
+        try:
+            if _here:
+                _here[0].control.pause()
+        except Exception as error:  # noqa: BLE001 - the program must not see a fault of ours
+            agent.session.fault(error)
 
     def in_child() -> None:
-        if _here:
-            _here.pop().in_child()
+        try:
+            if _here:
+                _here.pop().in_child()
+        except Exception:  # noqa: BLE001 - the child is not recorded, whatever it is
+            agent.session.is_over = True
 
     os.register_at_fork(before=before, after_in_child=in_child)
 
@@ -282,7 +288,11 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
         sys.argv[:] = ["-m", *arguments[2:]]
         sys.path[0] = os.getcwd()
         run_module = runpy._run_module_as_main  # type: ignore[attr-defined]
-        return lambda: run_module(name), _file_of_module(name)
+        try:
+            file = _file_of_module(name)
+        except Exception:  # noqa: BLE001 - whatever it is, the program meets it by itself
+            file = ""
+        return lambda: run_module(name), file
     if arguments[0] == "-c":
         sys.argv[:] = ["-c", *arguments[2:]]
         sys.path[0] = ""
@@ -301,14 +311,22 @@ def _program(arguments: list[str]) -> tuple[Callable[[], None], str]:
 
 def _run_text(text: str, main: ModuleType) -> None:
     code = compile(text, TEXT_FILE, "exec")
+    try:
+        _tell_of_text(code, text)
+    except Exception as error:  # noqa: BLE001 - the program runs all the same
+        for agent in _here:
+            agent.session.fault(error)
+    exec(code, main.__dict__)  # noqa: S102 - what the person asked to run
+
+
+def _tell_of_text(code: CodeType, text: str) -> None:
+    """Have the lines of `-c` known to the agent and, as Python itself does from 3.13 on, to tracebacks."""
     for agent in _here:
         agent.session.where.take_text(code, text)
     if sys.version_info >= _TEXTS_ARE_SHOWN_SINCE:
-        import linecache  # the program's tracebacks show its lines there
+        import linecache  # the program has it from its start there
 
-        register: Callable[[str, str, str], None] = vars(linecache)["_register_code"]
-        register(TEXT_FILE, text, TEXT_FILE)
-    exec(code, main.__dict__)  # noqa: S102 - what the person asked to run
+        linecache.cache[TEXT_FILE] = (len(text), None, [f"{line}\n" for line in text.splitlines()], TEXT_FILE)
 
 
 def _take_running_text(session: Session) -> None:
@@ -325,12 +343,9 @@ def _take_running_text(session: Session) -> None:
 def _file_of_module(name: str) -> str:
     import importlib.util  # only where a module is run by name
 
-    try:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.submodule_search_locations is not None:
-            spec = importlib.util.find_spec(f"{name}.__main__")
-    except (ImportError, ValueError, AttributeError):
-        return ""
+    spec = importlib.util.find_spec(name)
+    if spec is not None and spec.submodule_search_locations is not None:
+        spec = importlib.util.find_spec(f"{name}.__main__")
     return spec.origin if spec is not None and spec.origin is not None else ""
 
 
