@@ -11,7 +11,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec import Struct
@@ -53,6 +53,12 @@ _MOST_BITS: Final = 14_000
 """Bits of a whole number that Python reads in decimal digits."""
 
 
+_MOST_ASSERTED: Final = 12
+"""Values that a test asserts after the change."""
+_LONGEST_ASSERTED: Final = 120
+"""Characters of an assertion on a value that nobody selected."""
+
+
 class NoTest(UnspoolError):
     """No Python can be made of what is selected; the message says why."""
 
@@ -77,8 +83,8 @@ def change_test(history: History, view: View, detail: Detail) -> str:
     """Return a pytest of the change that is shown: the state before as a fixture, the change, and what it led to.
 
     It asserts the answers before and after to the question that was asked last (`B`) where the change may have to do with it, else to the first
-    watch that the change makes hold or fail, else the selected value where the change set it, else the first value that it set. Values are
-    JSON types, as questions see them.
+    watch that the change makes hold or fail, else what the selected value was and is where the change set it, or the first value that it set;
+    and what the others are that it set. Values are JSON types, as questions see them.
 
     Raises:
         NoTest: there is no change, or it is too large.
@@ -90,8 +96,10 @@ def change_test(history: History, view: View, detail: Detail) -> str:
     ops = {atom: _ops(sides, atom) for atom in sides.changed}
     if question is None:
         target = _target(sides, view.selected, ops)
-        imports, before, after = [], [], [_asserted(sides, target)]
-        kept = [target] if target else []
+        imports, before, kept = [], [], [target]
+        if target[0] not in sides.large or ops.get(target[0]):
+            before = [_asserted(sides.old, _nearest(sides.old, target))]
+        after = [_asserted(sides.new, path) for path in (target, *_others(sides, target, ops))]
     else:
         imports = ["from unspool import Expression", "", f"QUESTION = Expression({question.text!r})"]
         before, after, kept = [_answer(question, sides.old)], [_answer(question, sides.new)], []
@@ -247,18 +255,34 @@ def _target(sides: _Sides, selected: Path, ops: Mapping[str, tuple[Op, ...] | No
     """Return the value that is asserted: the selected one where the change set or removed it, else the first of those."""
     chosen = _plain_path(sides.new, selected) or _plain_path(sides.old, selected)
     if chosen and _differs(sides, chosen):
-        return _nearest(sides, chosen)
+        return _nearest(sides.new, chosen)
+    return next((path for atom in sides.changed for path in _set_in(sides, atom, ops[atom])), (sides.changed[0],))
+
+
+def _set_in(sides: _Sides, atom: str, ops: tuple[Op, ...] | None) -> Iterator[Path]:
+    """Yield the values of an atom that the change set or removed; of a list in which places move, the list."""
+    for op in ops or ():
+        path = (atom, *(op.path[:-1] if _shifts(op) else op.path))
+        if _differs(sides, path):
+            yield _nearest(sides.new, path)
+
+
+def _others(sides: _Sides, target: Path, ops: Mapping[str, tuple[Op, ...] | None]) -> Iterator[Path]:
+    """Yield what the change set besides a value, as far as it stands in the test whole and in a few words."""
+    told = [target]
     for atom in sides.changed:
-        for op in ops[atom] or ():
-            path = (atom, *(op.path[:-1] if _shifts(op) else op.path))
-            if _differs(sides, path):
-                return _nearest(sides, path)
-    return (sides.changed[0],)
+        if atom in sides.large:
+            continue
+        for path in _set_in(sides, atom, ops[atom]) if ops[atom] else [(atom,)]:
+            is_told = any(path[: len(one)] == one[: len(path)] for one in told)
+            if len(told) < _MOST_ASSERTED and not is_told and len(_asserted(sides.new, path)) <= _LONGEST_ASSERTED:
+                told.append(path)
+                yield path
 
 
-def _nearest(sides: _Sides, path: Path) -> Path:
-    """Return the outermost of the values on a path that are gone after the change; the path itself where none is."""
-    return next((path[:depth] for depth in range(1, len(path)) if _at(sides.new, path[:depth]) is MISSING), path)
+def _nearest(values: Mapping[str, Value], path: Path) -> Path:
+    """Return the outermost of the values on a path that are not there; the path itself where all around it is."""
+    return next((path[:depth] for depth in range(1, len(path)) if _at(values, path[:depth]) is MISSING), path)
 
 
 def _differs(sides: _Sides, path: Path) -> bool:
@@ -297,11 +321,11 @@ def _at(values: Mapping[str, Value], path: Path) -> Value:
     return value
 
 
-def _asserted(sides: _Sides, path: Path) -> str:
-    value, place = _at(sides.new, path), _spelled(path)
+def _asserted(values: Mapping[str, Value], path: Path) -> str:
+    value, place = _at(values, path), _spelled(path)
     if value is MISSING:
         *around, last = path
-        holder = _at(sides.new, tuple(around)) if around else sides.new
+        holder = _at(values, tuple(around)) if around else values
         if isinstance(holder, Mapping):
             return f"assert {_step(last)} not in {_spelled(around)}"
         return (

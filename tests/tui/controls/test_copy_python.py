@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -75,6 +76,11 @@ def test_the_test_of_the_story_passes_under_pytest(shop: Path, tmp_path: Path) -
     text = copied(open_file(shop), 94, ("carts", "ada", "total"))
     assert "def test_ada_puts_tea_back(state):" in text
     assert "assert state['carts']['ada']['total'] == 49.55" in text
+    assert "assert state['carts']['ada']['total'] == 37.05\n    change(state)\n" in text
+    # What else it changed is held too: the thing that went back to its shelf.
+    assert re.search(
+        r"change\(state\)\n(    assert .*\n)*    assert state\['stock'\]\['tea'\]\['left'\] == \d+\n", text
+    )
     assert "demo_bug.py:19" in text
     (tmp_path / "test_copied.py").write_text(text, "utf-8")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_copied.py"]

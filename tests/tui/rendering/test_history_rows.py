@@ -40,7 +40,7 @@ def shown(seq: int, width: int, *, gaps: bool = False) -> str:
 
 def test_the_narrowest_row_still_tells_the_action() -> None:
     assert shown(1, 27) == "   1 · ada puts tea ba… ~2 "
-    assert shown(1, 34) == "   1 · ada puts tea back :00.2 ~2 "
+    assert shown(1, 34) == "   1 · ada puts tea back ~2 :00.2 "
 
 
 def test_room_is_given_to_the_time_then_to_bytes_then_to_the_whole_clock() -> None:
@@ -48,6 +48,13 @@ def test_room_is_given_to_the_time_then_to_bytes_then_to_the_whole_clock() -> No
     assert "48 B" in shown(1, 44)
     assert "12:00:00" not in shown(1, 71)
     assert "12:00:00.200" in shown(1, 72)
+
+
+@pytest.mark.parametrize(("width", "time"), [(32, "00"), (44, "00"), (72, "12:00:00.")])
+def test_the_time_stands_in_one_column_whatever_changed(width: int, time: str) -> None:
+    rows = [shown(seq, width) for seq in range(3)]
+    assert len({row.rindex(time) for row in rows[1:]}) == 1
+    assert len({row.index("~") for row in rows[1:]}) == 2
 
 
 @pytest.mark.parametrize("width", [32, 44, 72])

@@ -140,7 +140,7 @@ def _interrupts_ignored() -> Iterator[None]:
 _KEYS = 10
 _MARGIN = _KEYS + 4
 _PANES = {
-    Pane.HISTORY: "one row an entry: number, full, delta or note, time, what was added, changed and deleted, bytes",
+    Pane.HISTORY: "one row an entry: number, full, delta or note, what was added, changed and deleted, time, bytes",
     Pane.CHANGES: "what differs from the entry before, from the base, or from live",
     Pane.INSPECT: "the whole state at the head, each value with the entry that last set it",
     Pane.RESULTS: "what was found: entry, value before and after, who and when; the head follows the cursor",

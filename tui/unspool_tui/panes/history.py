@@ -438,7 +438,7 @@ _ROOM_FOR_BYTES = 44
 _ROOM_FOR_ATOMS = 56
 _ROOM_FOR_CLOCK = 72
 _COUNTS = 3
-"""Cells of the counts at least, so that most rows have what stands before them in one column."""
+"""Cells of the counts at least, so that most rows have them in one column."""
 
 
 class EntryFacts(Struct, frozen=True):
@@ -494,7 +494,8 @@ def history_row(
     )
     right: Spans = ((" " * _COUNTS, "faint"),) if note else _counts(columns, seq, glyphs)
     if width >= _ROOM_FOR_TIME:
-        right = ((f" {_when(facts, columns, zone, width)}", plain), *right)
+        # Counts take more cells in some rows than in others; the time behind them stands in one column.
+        right = (*right, (f" {_when(facts, columns, zone, width)}", plain))
     if width >= _ROOM_FOR_BYTES:
         stored = "" if note else format_units.size(columns.stored[seq])
         right = (*right, (f"{stored:>9} ", "full" if full else "faint"))

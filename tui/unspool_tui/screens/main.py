@@ -266,7 +266,7 @@ class MainScreen(Screen[None]):
             self._was_in_front, event.refresh_styles = True, False
         if self.view.tabs > 1:
             self.unspool_app.tab_screens.settle()
-            self.repaint()
+        self.repaint()
 
     @on(LinesView.Resized)
     def _resized(self) -> None:
@@ -325,6 +325,7 @@ class MainScreen(Screen[None]):
         """Put a small screen in front; `then` takes what it returns, None when it was left with Escape."""
         dialog.then = then
         self.app.push_screen(cast("Screen[Result]", dialog))
+        self.repaint()
 
     def flash(self, text: str, style: str = "text") -> None:
         """Say something in the footer for a moment, and keep it in the message log."""

@@ -237,6 +237,9 @@ class Painter:
             main.card.show_card(main.size)
         if main.flash_text is not None:
             main.footer.show_rows([flash_row(*main.flash_text)])
+        elif not main.is_uncovered:
+            # Keys go to the screen in front, which says what they do there.
+            main.footer.show_rows([Row(ground="bar")])
         else:
             main.footer.show_rows([self._footer(view, width)])
         if main.notice.display:
