@@ -158,12 +158,18 @@ _UNSEEN: Final = "it was found changed: code that ran before changed it unseen"
 _MAYBE: Final = "code that ran before may have changed it unseen"
 
 
+def was_unseen(meta: Mapping[str, Value]) -> bool:
+    """Whether an entry tells of what was found changed: code that nobody watched had changed it before."""
+    said = meta.get(LIVE)
+    return isinstance(said, Mapping) and said.get("unseen") is True
+
+
 def _line_doubt(meta: Mapping[str, Value]) -> str:
     """Return why the line that an entry names may not be the one that made its changes; empty where it is."""
     said = meta.get(LIVE)
     if not isinstance(said, Mapping):
         return ""
-    return _UNSEEN if said.get("unseen") is True else _MAYBE if said.get("doubt") is True else ""
+    return _UNSEEN if was_unseen(meta) else _MAYBE if said.get("doubt") is True else ""
 
 
 def doubt_in(meta: Mapping[str, Value]) -> str:

@@ -39,6 +39,19 @@ def test_the_whole_answer_stands_in_one_line() -> None:
     assert shown.endswith(" 800 ms after #93 · demo_bug.py:19 _take_out ")
 
 
+async def test_what_was_found_changed_has_a_mark_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "live.unspool"
+    with Recorder(path) as recorder:
+        for number, unseen in enumerate((False, True, False)):
+            recorder.record({"n": number}, "step", meta={"live": {"unseen": unseen}})
+    async with drive(make_app(open_file(path), at=1), size=(80, 24)) as driver:
+        assert " #1 ? step" in driver.text()
+        await driver.press(".")
+        assert " #2 step" in driver.text()
+        await driver.press("?")
+        assert "? changed unseen" in driver.text()
+
+
 @pytest.mark.parametrize("width", [30, 40, 58, 60, 78, 80, 118, 200])
 def test_file_and_line_are_never_cut_and_the_action_is_cut_first(width: int) -> None:
     told = EntryAnswer(94, "ada puts tea back " * 20, 800_000_000, 93, LINE)

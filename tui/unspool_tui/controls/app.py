@@ -23,6 +23,7 @@ from unspool.model.values import Value
 from unspool.query.entry_names import SHAPES, looks_like_place
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, Action, Keymap
 from unspool_tui.controls import navigation, results, search
+from unspool_tui.panes.answer import UNSEEN
 from unspool_tui.rendering.line import BLANK, Glyphs, Row, pad, width_of, wrap_words
 from unspool_tui.screens.messages import log_rows, told_as
 from unspool_tui.screens.modal import Menu, MenuLine, ReaderScreen
@@ -269,7 +270,9 @@ def _legend(glyphs: Glyphs) -> list[Row]:
                 (f"{glyphs.moved} ", "moved"),
                 ("moved  ", "dim"),
                 (f"{glyphs.ellipsis} ", "text"),
-                ("more", "dim"),
+                ("more  ", "dim"),
+                (f"{UNSEEN} ", "warning"),
+                ("changed unseen", "dim"),
             )
         ),
     ]

@@ -28,6 +28,8 @@ from unspool_tui.rendering.values import UNKNOWN, Origin, preview_text
 from unspool_tui.view.model import View
 from unspool_tui.view.outline import container_of, value_at
 
+UNSEEN: Final = "?"
+"""Stands before what was found changed, as it does before guesses of why."""
 FRAMED_FROM: Final = 40
 """Lines of the terminal from which the strip has a frame."""
 _LONGEST_ACTION: Final = 400
@@ -51,6 +53,7 @@ class EntryAnswer(Struct, frozen=True):
         since: that entry.
         caller: the line of code that recorded it; None where that was not kept.
         late: the line still tells of another entry's change.
+        unseen: what it tells of was found changed; no line of code was seen to do it.
     """
 
     seq: int
@@ -59,6 +62,7 @@ class EntryAnswer(Struct, frozen=True):
     since: int = -1
     caller: SourceLine | None = None
     late: bool = False
+    unseen: bool = False
 
 
 class ValueAnswer(Struct, frozen=True):
@@ -105,6 +109,7 @@ def entry_line(told: EntryAnswer, width: int, glyphs: Glyphs) -> Row:
         return Row(((f" {told.action or 'no entry yet'}", "dim"),))
     left: Spans = (
         (f" #{told.seq:,} ", "accent"),
+        (f"{UNSEEN} " if told.unseen else "", "warning"),
         (on_grid(told.action[:_LONGEST_ACTION]) or "no action was recorded", "strong" if told.action else "faint"),
         (f" {glyphs.ellipsis}" if told.late else "", "warning"),
     )

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from unspool.errors import EntryNotKept, UnspoolError
 from unspool.history.history import EMPTY, StateView, without_context
-from unspool.model.entries import EntryKind, SourceLine, caller_of, passed_over_in
+from unspool.model.entries import EntryKind, SourceLine, caller_of, passed_over_in, was_unseen
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool_tui.panes.change_list import OPEN_BY_ITSELF
@@ -152,6 +152,7 @@ class Detail(Struct, frozen=True, eq=False):
         action: why the entry at the head happened.
         caller: the line of code that recorded it; None where that was not kept.
         largest: the change that tells most; None where nothing changed.
+        unseen: what the entry tells of was found changed.
     """
 
     request: DetailRequest
@@ -165,6 +166,7 @@ class Detail(Struct, frozen=True, eq=False):
     action: str = ""
     caller: SourceLine | None = None
     largest: ValueChange | None = None
+    unseen: bool = False
 
 
 NOTHING: Final = Detail(DetailRequest(-1, None, 0))
@@ -202,6 +204,7 @@ def load_detail(history: History, decoded: Decoded, request: DetailRequest) -> D
         action=entry.action,
         caller=caller_of(entry.meta),
         largest=largest,
+        unseen=was_unseen(entry.meta),
     )
 
 

@@ -150,7 +150,9 @@ class Scene:
         gap = None
         if since >= view.first and knows(columns, head) and knows(columns, since):
             gap = columns.timestamp_ns[head] - columns.timestamp_ns[since]
-        return EntryAnswer(head, action, gap, since, None if late else detail.caller, late)
+        return EntryAnswer(
+            head, action, gap, since, None if late else detail.caller, late, not late and detail.unseen
+        )
 
     def line_of_code(self, view: View, *, of_value: bool) -> SourceLine | None:
         """Return the line of code that wrote the value in question, or that recorded the head; None where it is not known."""
