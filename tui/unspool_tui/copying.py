@@ -97,7 +97,7 @@ def change_test(history: History, view: View, detail: Detail) -> str:
     if question is None:
         target = _target(sides, view.selected, ops)
         imports, before, kept = [], [], [target]
-        if target[0] not in sides.large or ops.get(target[0]):
+        if target[0] not in sides.large or ops.get(str(target[0])):
             before = [_asserted(sides.old, _nearest(sides.old, target))]
         after = [_asserted(sides.new, path) for path in (target, *_others(sides, target, ops))]
     else:
