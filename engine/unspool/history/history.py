@@ -303,7 +303,7 @@ class History:
         return self[index].action
 
     def columns(self) -> Columns:
-        """Return the flat arrays over all entries, brought up to date; the same object every time."""
+        """Return the flat columns over all entries, brought up to date; the same object every time."""
         with self._columns_lock:
             self._store.fill(self._columns)
             return self._columns

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
 from bisect import bisect_left
+from collections import deque
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from unspool.codec.records import RecordCodec
+from unspool.history.history import History
 from unspool.model.entries import FULL, NOTE, Entry
+from unspool.store.file import FileStore
 from unspool.store.protocol import Column, Columns
+from unspool_tui.panes.lanes import LaneBook
+from unspool_tui.view.axis import atom_lane, entry_axis
 from unspool_tui.view.overview import EntryLedger
 
 RANGES = {"q": st.integers(-(2**63), 2**63 - 1), "I": st.integers(0, 2**32 - 1), "B": st.integers(0, 255)}
@@ -98,6 +106,54 @@ def test_what_is_known_of_a_history_that_is_followed_grows_by_less_than_ten_byte
     finally:
         tracemalloc.stop()
     assert ledger.stored == sum(columns.stored)
+
+
+_RECORDER = """
+import sys
+from unspool import Recorder
+
+with Recorder(sys.argv[1], durability="fast", on_error="raise") as recorder:
+    number = 0
+    for line in sys.stdin:
+        for number in range(number, int(line)):
+            recorder.record({"count": number, "half": number // 2, "name": "arriving"}, "tick")
+        number = int(line)
+        print(number, flush=True)
+"""
+
+
+@pytest.mark.slow
+def test_who_follows_a_recorder_holds_no_more_after_twice_as_many_entries(tmp_path: Path) -> None:
+    path, each, at_once = tmp_path / "busy.unspool", 16_000, 400
+    lanes = tuple(atom_lane(atom) for atom in ("count", "half", "name"))
+    command = (sys.executable, "-c", _RECORDER, str(path))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as recorder:
+        assert recorder.stdin is not None
+        assert recorder.stdout is not None
+        recorder.stdin.write(f"{at_once}\n")
+        recorder.stdin.flush()
+        recorder.stdout.readline()
+        held: list[int] = []
+        with History(FileStore.open(path), path=path) as history:
+            ledger, book = EntryLedger(history.columns()), LaneBook(history)
+            tracemalloc.start()
+            try:
+                for stop in range(2 * at_once, 2 * each + 1, at_once):
+                    recorder.stdin.write(f"{stop}\n")
+                    recorder.stdin.flush()
+                    recorder.stdout.readline()
+                    history.refresh()
+                    ledger.catch_up(len(history.columns()))
+                    axis = entry_axis(0, len(history), 12)
+                    deque(book.work_out(lanes, axis, ledger, len(history)), maxlen=0)
+                    assert (len(history), history.view(stop - 1)["count"]) == (stop, stop - 1)
+                    if stop % each == 0:
+                        held.append(tracemalloc.get_traced_memory()[0])
+            finally:
+                tracemalloc.stop()
+        recorder.stdin.close()
+    # The lanes are still to reach the bound on what is remembered of them.
+    assert held[1] - held[0] < 25 * each
 
 
 @given(st.lists(st.integers(0, 2), max_size=60), st.data())
