@@ -27,13 +27,17 @@ async def find(driver: Driver, text: str) -> None:
 
 async def test_a_path_is_found_with_its_value_and_selected(shop_file: Path) -> None:
     async with drive(make_app(open_file(shop_file), at=100)) as driver:
+        assert "quit" in driver.line(-1)
         await driver.press(":")
+        # What these keys did before, they do not do now.
+        assert "quit" not in driver.line(-1)
         await driver.type("sku-3 stock")
         line = next(line for line in driver.text().split("\n") if "catalog.sku-3.stock" in line)
         assert "path" in line
         assert str(open_file(shop_file).value(100, "catalog")["sku-3"]["stock"]) in line
         await driver.press("enter")
         assert driver.view.selected == ("catalog", "sku-3", "stock")
+        assert "quit" in driver.line(-1)
         assert "stock" in driver.panel(Pane.INSPECT)
 
 

@@ -12,6 +12,8 @@ from tui_driver import drive, make_app, open_file
 
 from unspool.recorder.recorder import Recorder
 from unspool_tui.panes.changes import word_diff
+from unspool_tui.panes.stats import HistoryFacts, Measured, stats_rows
+from unspool_tui.rendering.line import UNICODE
 from unspool_tui.view.model import Pane
 
 
@@ -65,3 +67,11 @@ def test_parts_of_unspaced_text_join_to_the_text_again(old: str, new: str) -> No
     left, right = word_diff(old, new)
     assert "".join(part.text for part in left) == old
     assert "".join(part.text for part in right) == new
+
+
+@pytest.mark.parametrize("width", [30, 66, 80, 140])
+def test_stats_of_nothing_compare_nothing(width: int) -> None:
+    rows = stats_rows(HistoryFacts(), Measured(), width, UNICODE)
+    told = ["".join(text for text, _ in row.left) for row in rows]
+    assert not any("large" in line or "smaller" in line for line in told)
+    assert max(map(len, told)) <= width
