@@ -78,6 +78,9 @@ def planted(seed: int) -> tuple[str, str]:
             "_run_file",
             "_run_text",
             "_hide_own_frames",
+            # These run while the agent's text is loaded, before anything of it could stand between a fault and the program.
+            "_http",
+            "_statement",
         ):
             bodies += [
                 (node.name, inner.body)
