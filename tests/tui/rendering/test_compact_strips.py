@@ -71,6 +71,15 @@ def test_parts_of_lean_strips_are_lean_and_look_the_same(segments: list[Segment]
         assert seen(part, "truecolor") == seen(other, "truecolor")
 
 
+def test_whole_pieces_of_a_strip_are_not_split_and_remembered() -> None:
+    strip = CompactStrip([Segment("one → two"), Segment(" │ "), Segment("three → four")])
+    remembered = Segment._split_cells.cache_info().currsize
+    for end in (9, 12, 24):
+        assert strip.crop(0, end).text == strip.text[:end]
+        assert strip.crop(end, 24).text == strip.text[end:]
+    assert Segment._split_cells.cache_info().currsize == remembered
+
+
 def test_a_colour_that_stays_is_written_once() -> None:
     first, second = (Style(color=colour, bgcolor="#101010") for colour in ("#aaaaaa", "#bbbbbb"))
     console = Console(file=StringIO(), force_terminal=True, color_system="truecolor")

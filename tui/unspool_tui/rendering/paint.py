@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Final
 
 from msgspec import Struct
+from rich.cells import cell_len
 from rich.color import ColorSystem
 from rich.console import COLOR_SYSTEMS, Console
 from rich.segment import Segment
@@ -124,9 +125,29 @@ class CompactStrip(Strip):
         return written
 
     def crop(self, start: int, end: int | None = None) -> Strip:
-        """Return a part of the strip, compact as well."""
-        part = super().crop(start, end)
-        return part if isinstance(part, CompactStrip) else CompactStrip(part, part.cell_length)
+        """Return a part of the strip, compact as well.
+
+        Rich splits the last piece also where it ends, and remembers 16,384 of such answers, which nobody asks for again.
+        """
+        start, end = max(0, start), self.cell_length if end is None else min(self.cell_length, end)
+        if start == 0 and end == self.cell_length:
+            return self
+        kept: list[Segment] = []
+        at = 0
+        for segment in self:
+            if at >= end:
+                break
+            size = cell_len(segment.text)
+            low, high = max(0, start - at), min(size, end - at)
+            at += size
+            if low >= high:
+                # What takes no cell belongs to the piece before it.
+                kept += [segment] if kept and not size else []
+                continue
+            if high < size:
+                segment = segment.split_cells(high)[0]
+            kept.append(segment.split_cells(low)[1] if low else segment)
+        return CompactStrip(kept, max(0, end - start))
 
     def divide(self, cuts: Iterable[int]) -> Sequence[Strip]:
         """Return the parts between cuts, compact as well."""
