@@ -10,13 +10,16 @@ from typing import Any, Final
 _ROOMS: Final = ("/unspool/recorder/", "/unspool/store/writer.py", "/unspool/store/sealing.py")
 
 
-def interrupted_after(lines: int, work: Callable[[], object]) -> bool:
-    """Do some work and raise KeyboardInterrupt in it once so many of our lines have begun; say whether it came to that."""
+def interrupted_after(lines: int, work: Callable[[], object], rooms: tuple[str, ...] = _ROOMS) -> bool:
+    """Do some work and raise KeyboardInterrupt in it once so many of our lines have begun; say whether it came to that.
+
+    Only lines of files whose paths hold one of `rooms` count.
+    """
     left = lines
 
     def trace(frame: FrameType, event: str, argument: Any) -> Any:
         nonlocal left
-        if not any(room in frame.f_code.co_filename for room in _ROOMS):
+        if not any(room in frame.f_code.co_filename for room in rooms):
             return None
         if event == "line":
             if left == 0:

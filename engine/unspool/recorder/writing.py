@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping
 from time import perf_counter
 from typing import Final, Generic, TypeVar
+from weakref import WeakSet
 
 import msgspec
 
@@ -52,6 +53,12 @@ _PATIENCE: Final = 2.0
 """Seconds that a call waits for its turn before it is put in line instead."""
 
 
+class _Turn:
+    """Held by the call whose turn it is, so that the turn is over when the call is, however that ended."""
+
+    __slots__ = ("__weakref__",)
+
+
 class Turns(Generic[Work]):
     """Gives turns to calls."""
 
@@ -68,7 +75,9 @@ class Turns(Generic[Work]):
         self._failed = failed
         # It lets a thread in again, so that a signal handler never waits for the call that it interrupts.
         self._lock = threading.RLock()
-        self._is_taken = False
+        # Each thread's turns; a signal handler may begin one while another waits for the lock.
+        self._own = threading.local()
+        self._is_held = False
         self._line: deque[Work] = deque()
         self._dropped = 0
         self._errors: list[Exception] = []
@@ -80,47 +89,75 @@ class Turns(Generic[Work]):
         Returns:
             What `write` returned; None where it was put in line.
         """
+        if self._is_within():
+            self._put_in_line(work)
+            return None
+        turn = self._begin()
         if not self._lock.acquire(timeout=_PATIENCE):
             self._put_in_line(work)
+            del turn
             self._serve_line()
             return None
         try:
-            if self._is_taken:
-                self._put_in_line(work)
-                return None
-            try:
-                self._is_taken = True
-                result = self._write(work, False)
-            finally:
-                try:
-                    self._write_line()
-                finally:
-                    self._is_taken = False
+            result = self._write(work, False)
         finally:
-            self._lock.release()
+            try:
+                self._write_line()
+            finally:
+                del turn
+                self._lock.release()
         self._serve_line()
         return result
 
+    def _begin(self) -> _Turn:
+        turn = _Turn()
+        try:
+            turns = self._own.turns
+        except AttributeError:
+            turns = self._own.turns = WeakSet()
+        turns.add(turn)
+        return turn
+
+    def _is_within(self) -> bool:
+        """Whether a turn of this thread is under way.
+
+        Ctrl-C may end a call between any two of its lines, also right before it gives the lock back. Then the lock is this
+        thread's though no turn is, and is given back here: who comes next must not stand in line for ever.
+        """
+        if not self._has_lock():
+            return False
+        if getattr(self._own, "turns", ()):
+            return True
+        while not self._is_held and self._has_lock():
+            self._lock.release()
+        return False
+
+    def _has_lock(self) -> bool:
+        found: bool = self._lock._is_owned()  # type: ignore[attr-defined]
+        return found
+
     def hold(self, seconds: float) -> bool:
         """Give nobody a turn until `go_on`, if the one at hand ends in time; return whether."""
-        return self._lock.acquire(timeout=seconds)
+        self._is_held = self._lock.acquire(timeout=seconds)
+        return self._is_held
 
     def go_on(self) -> None:
         """Give turns again."""
+        self._is_held = False
         self._lock.release()
 
     def alone(self, work: Callable[[], None]) -> None:
         """Do something else under a turn; where this thread has one already, when that ends."""
+        if self._is_within():
+            self._afterwards = work
+            return
+        turn = self._begin()
         with self._lock:
-            if self._is_taken:
-                self._afterwards = work
-                return
             try:
-                self._is_taken = True
                 self._write_line()
                 work()
             finally:
-                self._is_taken = False
+                del turn
         self._tell()
 
     def _put_in_line(self, work: Work) -> None:
@@ -144,16 +181,16 @@ class Turns(Generic[Work]):
 
     def _serve_line(self) -> None:
         """Write what came in line when nobody looked any more."""
-        while self._line and self._lock.acquire(blocking=False):
+        while self._line:
+            if self._is_within():
+                return
+            turn = self._begin()
+            if not self._lock.acquire(blocking=False):
+                break
             try:
-                if self._is_taken:
-                    return
-                try:
-                    self._is_taken = True
-                    self._write_line()
-                finally:
-                    self._is_taken = False
+                self._write_line()
             finally:
+                del turn
                 self._lock.release()
         self._tell()
 

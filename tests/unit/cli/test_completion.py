@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support.waiting import wait_until
 from unspool import Recorder
 from unspool_tui.cli import run
 
@@ -107,5 +108,6 @@ def test_programs_are_offered_as_files_and_running_ones_by_their_number(tmp_path
     )
     assert answer.stdout == "file,ap\n"
     with subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]) as process:
-        assert str(process.pid) in offered("attach", str(process.pid)[:2])
+        # For a moment after its start it is the program that started it.
+        wait_until(lambda: str(process.pid) in offered("attach", str(process.pid)[:2]))
         process.kill()

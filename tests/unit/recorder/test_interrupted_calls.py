@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -42,3 +43,23 @@ def test_a_file_is_whole_whatever_line_ctrl_c_ends(
         assert kept == acknowledged, lines
         found = diagnose(path)
         assert found.verdict is Health.HEALTHY, (lines, found.findings)
+
+
+@pytest.mark.parametrize("in_batch", [True, False])
+def test_later_calls_are_kept_whatever_line_of_a_turn_ctrl_c_ends(tmp_path: Path, in_batch: bool) -> None:
+    for lines in range(_MOST_LINES):
+        path = tmp_path / f"{lines}.unspool"
+        with Recorder(path) as recorder:
+            recorder.record({"n": 0})
+
+            def work(recorder: Recorder = recorder) -> None:
+                with recorder.batch() if in_batch else nullcontext():
+                    recorder.record({"n": 1}, "cut short")
+
+            if not interrupted_after(lines, work, ("/unspool/recorder/writing.py",)):
+                return
+            recorder.record({"n": 2})
+        with open_history(path) as history:
+            kept = [history.state(seq) for seq in range(len(history)) if history.action(seq) != "cut short"]
+        assert kept == [{"n": 0}, {"n": 2}], lines
+    pytest.fail("the call was never done")
