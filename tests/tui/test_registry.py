@@ -14,6 +14,7 @@ import pytest
 from unspool_tui import actions
 from unspool_tui.actions import ACTIONS, BY_ID, GROUPS, HINTS, Keymap, key_of_shown, show_key
 from unspool_tui.controls import CONTROLS
+from unspool_tui.copying import COPY_KINDS
 from unspool_tui.panes.changes import _UNSPACED
 from unspool_tui.reference_pages import keys_markdown
 from unspool_tui.rendering.line import ASCII, PLAIN
@@ -125,3 +126,7 @@ def test_the_first_paint_loads_nothing_that_only_keys_ask_for() -> None:
     late = {"controls", "linked", "live_programs", "shown_notes", "copy_values", "screens.page", "screens.palette"}
     unwanted = {f"unspool_tui.{name}" for name in late} | {"unspool.control", "unspool.sources.written_notes"}
     assert loaded & (unwanted | {"secrets", "hashlib", "watchdog", "numpy", "deepdiff"}) == set()
+
+
+def test_each_letter_of_the_copy_menu_copies_one_thing() -> None:
+    assert len({kind.key for kind in COPY_KINDS}) == len(COPY_KINDS)
