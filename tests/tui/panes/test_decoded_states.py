@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from shop_files import START_NS
 
 from unspool.recorder.recorder import Recorder
@@ -37,6 +38,20 @@ def test_what_only_older_states_held_is_let_go(tmp_path: Path) -> None:
             assert state["changing"][0].startswith(f"{seq} ")
             assert state["steady"] == ["s"] * 50
         assert decoded.wire_bytes <= detail._SPARE_BYTES + (detail._STATES_KEPT + 2) * size
+
+
+def test_of_small_values_too_what_only_older_states_held_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detail, "_SPARE_VALUES", 10)
+    with open_history(_history(tmp_path / "small.unspool", 60, 10)) as history:
+        decoded, gone = Decoded(), []
+        for seq in range(60):
+            state = SharedState(history.view(seq), decoded)
+            assert state["changing"][0].startswith(f"{seq} ")
+            assert state["steady"] == ["s"] * 50
+            gone.append(decoded.wire_bytes)
+        assert gone[-1] == gone[20]
 
 
 def test_what_the_state_at_hand_holds_stays_however_much_it_is(tmp_path: Path) -> None:

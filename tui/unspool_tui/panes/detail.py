@@ -26,6 +26,8 @@ _MOST_BYTES: Final = 48 << 20
 """Wire bytes whose decoded values are kept at most; decoded they take a few times as much."""
 _SPARE_BYTES: Final = 1 << 20
 """Wire bytes kept of values that none of the last few states held."""
+_SPARE_VALUES: Final = 1024
+"""How many such values are kept: a small one takes some 700 bytes, twenty times its wire form."""
 _STATES_KEPT: Final = 4
 """States ago that a value must have been looked at to be kept whatever else is."""
 
@@ -71,7 +73,7 @@ class Decoded:
         return value
 
     def _has_too_much(self) -> bool:
-        if self._bytes <= _SPARE_BYTES:
+        if self._bytes <= _SPARE_BYTES and len(self._kept) <= _SPARE_VALUES:
             return False
         oldest = next(iter(self._kept.values()))[2]
         return self._bytes > _MOST_BYTES or oldest < self._states - _STATES_KEPT
