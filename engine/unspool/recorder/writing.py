@@ -75,9 +75,8 @@ class Turns(Generic[Work]):
         self._failed = failed
         # It lets a thread in again, so that a signal handler never waits for the call that it interrupts.
         self._lock = threading.RLock()
-        # Each thread's turns; a signal handler may begin one while another waits for the lock.
+        # Each thread's turns, as a signal handler may begin one while another waits for the lock, and whether it holds.
         self._own = threading.local()
-        self._is_held = False
         self._line: deque[Work] = deque()
         self._dropped = 0
         self._errors: list[Exception] = []
@@ -128,7 +127,7 @@ class Turns(Generic[Work]):
             return False
         if getattr(self._own, "turns", ()):
             return True
-        while not self._is_held and self._has_lock():
+        while not getattr(self._own, "is_held", False) and self._has_lock():
             self._lock.release()
         return False
 
@@ -138,13 +137,15 @@ class Turns(Generic[Work]):
 
     def hold(self, seconds: float) -> bool:
         """Give nobody a turn until `go_on`, if the one at hand ends in time; return whether."""
-        self._is_held = self._lock.acquire(timeout=seconds)
-        return self._is_held
+        # Said before and taken back after: a signal handler in between must not give the lock back.
+        self._own.is_held = True
+        self._own.is_held = is_held = self._lock.acquire(timeout=seconds)
+        return is_held
 
     def go_on(self) -> None:
         """Give turns again."""
-        self._is_held = False
         self._lock.release()
+        self._own.is_held = False
 
     def alone(self, work: Callable[[], None]) -> None:
         """Do something else under a turn; where this thread has one already, when that ends."""
