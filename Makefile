@@ -6,7 +6,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 # Tests and benchmarks start many programs, each of which would compile anew all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-all torture lint bench screenshots docs clean mutants
+.PHONY: demo test test-all torture lint bench screenshots docs pages clean mutants
 .DEFAULT_GOAL := demo
 
 $(VENV)/.base: pyproject.toml
@@ -76,6 +76,10 @@ bench: $(VENV)/.bench  ## measure against peers, side by side
 
 screenshots: $(VENV)/.screenshots  ## draw screenshots/ anew
 	$(BIN)/python screenshots/make.py
+
+pages: $(VENV)/.base  ## write docs/keys.md and docs/man anew, which come from the tables of keys and commands
+	$(BIN)/python -m unspool_tui.reference_pages keys > docs/keys.md
+	$(BIN)/python -m unspool_tui.reference_pages man docs/man
 
 docs: $(VENV)/.docs  ## the pages of docs/ as a site in build/site, which needs no network
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet -f .github/mkdocs.yml

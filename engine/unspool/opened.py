@@ -144,7 +144,7 @@ class OpenHistory(History):
         """Return a running search: iterate over it for hits, oldest first.
 
         Args:
-            query: a text, looked for in actions, keys, values and paths; a `PatternQuery`; what `parse_query` reads (`qty > 3`);
+            query: a text, looked for in all that `HitKind` names; a `PatternQuery`; what `parse_query` reads (`qty > 3`);
                 an `Expression`, whose results are hits where they hold and did not before; or a `ChangeQuestion`.
             start: the first entry to look at.
             stop: one past the last entry to look at; None for the end.

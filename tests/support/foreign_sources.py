@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import json
 import lzma
 import sqlite3
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import msgpack
+import yaml
 import zstandard
 
 from support.git_repo import Repo
@@ -50,37 +53,65 @@ def _lines(states: list[dict[str, Any]]) -> bytes:
 
 
 def _toml(state: dict[str, Any]) -> bytes:
-    rows = "".join(f'[[cart]]\nsku = "{row["sku"]}"\nqty = {row["qty"]}\n' for row in state["cart"])
-    return f"n = {state['n']}\n{rows}".encode()
-
-
-def _yaml(state: dict[str, Any]) -> bytes:
-    rows = "".join(f"- sku: {row['sku']}\n  qty: {row['qty']}\n" for row in state["cart"])
-    return f"n: {state['n']}\ncart:\n{rows}".encode()
+    lines: list[str] = []
+    for key, value in sorted(state.items(), key=lambda item: isinstance(item[1], list)):
+        if not isinstance(value, list):
+            lines.append(f"{key} = {json.dumps(value)}")
+            continue
+        for row in value:
+            lines += [f"[[{key}]]", *(f"{name} = {json.dumps(cell)}" for name, cell in row.items())]
+    return ("\n".join(lines) + "\n").encode()
 
 
 def _csv(state: dict[str, Any]) -> bytes:
-    return "".join(f"{row['sku']},{row['qty']}\n" for row in [{"sku": "sku", "qty": "qty"}, *state["value"]]).encode()
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, list(state["value"][0]))
+    writer.writeheader()
+    writer.writerows(state["value"])
+    return stream.getvalue().encode()
 
 
 def _properties(state: dict[str, Any]) -> bytes:
-    return "".join(f"{key}={value}\n" for key, value in state.items()).encode()
+    return "".join(f"{key}={str(value).replace(' ', chr(92) + ' ')}\n" for key, value in state.items()).encode()
 
 
-WRITTEN: dict[str, Callable[[dict[str, Any]], bytes]] = {
-    "json": lambda state: json.dumps(state, indent=1).encode(),
-    "toml": _toml,
-    "yaml": _yaml,
-    "msgpack": msgpack.packb,
-    "csv": _csv,
-    "properties": _properties,
+Rows = list[dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class DocumentSample:
+    """How documents of a kind are written by other hands than ours.
+
+    Attributes:
+        write: writes a state as a document.
+        states: four states that documents of the kind can hold.
+        of_rows: the state that holds records with the same fields.
+        is_named: only the name of a file tells the kind.
+        unnamed: the kind that it is taken for without its name; None for none.
+    """
+
+    write: Callable[[dict[str, Any]], bytes]
+    states: list[dict[str, Any]] = field(default_factory=lambda: STATES)
+    of_rows: Callable[[Rows], dict[str, Any]] = lambda rows: {"rows": rows}
+    is_named: bool = False
+    unnamed: str | None = None
+
+
+DOCUMENT_SAMPLES: dict[str, DocumentSample] = {
+    "json": DocumentSample(lambda state: json.dumps(state, indent=1).encode()),
+    "toml": DocumentSample(_toml),
+    "yaml": DocumentSample(lambda state: yaml.safe_dump(state, sort_keys=False).encode()),
+    "msgpack": DocumentSample(msgpack.packb),
+    "csv": DocumentSample(_csv, TABLES, lambda rows: {"value": rows}, is_named=True),
+    "properties": DocumentSample(
+        _properties,
+        PROPERTIES,
+        lambda rows: {f"{number}.{key}": cell for number, row in enumerate(rows) for key, cell in row.items()},
+        is_named=True,
+        unnamed="toml",
+    ),
 }
-"""How a state is written as a document, by the ending of its name."""
-
-
-def states_of(kind: str) -> list[dict[str, Any]]:
-    """Return states that documents of a kind can hold: flat ones hold less than others."""
-    return {"csv": TABLES, "properties": PROPERTIES}.get(kind, STATES)
+"""A row for every `DocumentKind`, by its name; every law about documents goes over them."""
 
 
 PACKED: dict[str, Callable[[bytes], bytes]] = {
@@ -94,7 +125,8 @@ PACKED: dict[str, Callable[[bytes], bytes]] = {
 def _document(kind: str) -> Maker:
     def make(folder: Path) -> str:
         path = folder / f"state.{kind}"
-        path.write_bytes(WRITTEN[kind](states_of(kind)[-1]))
+        sample = DOCUMENT_SAMPLES[kind]
+        path.write_bytes(sample.write(sample.states[-1]))
         return str(path)
 
     return make
@@ -104,8 +136,8 @@ def _directory(kind: str) -> Maker:
     def make(folder: Path) -> str:
         place = folder / f"snapshots-{kind}"
         place.mkdir()
-        for number, state in enumerate(states_of(kind)):
-            (place / f"state{number}.{kind}").write_bytes(WRITTEN[kind](state))
+        for number, state in enumerate(DOCUMENT_SAMPLES[kind].states):
+            (place / f"state{number}.{kind}").write_bytes(DOCUMENT_SAMPLES[kind].write(state))
         return str(place)
 
     return make
@@ -123,8 +155,8 @@ def _packed(kind: str) -> Maker:
 def _git(kind: str) -> Maker:
     def make(folder: Path) -> str:
         repo = Repo(folder / f"repo-{kind}")
-        for number, state in enumerate(states_of(kind)):
-            repo.commit(f"data/state.{kind}", WRITTEN[kind](state).decode(), f"commit {number}")
+        for number, state in enumerate(DOCUMENT_SAMPLES[kind].states):
+            repo.commit(f"data/state.{kind}", DOCUMENT_SAMPLES[kind].write(state), f"commit {number}")
         return f"git:{repo.folder}:data/state.{kind}"
 
     return make
@@ -148,10 +180,10 @@ def _event_log(folder: Path) -> str:
 
 
 MADE: dict[str, Maker] = {
-    **{f"one {kind} file": _document(kind) for kind in WRITTEN},
-    **{f"a directory of {kind}": _directory(kind) for kind in WRITTEN},
+    **{f"one {kind} file": _document(kind) for kind in DOCUMENT_SAMPLES},
+    **{f"a directory of {kind}": _directory(kind) for kind in DOCUMENT_SAMPLES},
     **{f"lines in {kind}": _packed(kind) for kind in PACKED},
-    **{f"git of {kind}": _git(kind) for kind in WRITTEN if kind != "msgpack"},
+    **{f"git of {kind}": _git(kind) for kind in DOCUMENT_SAMPLES},
     "git of text": _git_text,
     "an event log": _event_log,
 }

@@ -40,7 +40,10 @@ class Repo:
         """Write a file and stage it."""
         place = self.folder / path
         place.parent.mkdir(parents=True, exist_ok=True)
-        place.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
+        if isinstance(content, bytes):
+            place.write_bytes(content)
+        else:
+            place.write_text(content if isinstance(content, str) else json.dumps(content, indent=1))
         self.git("add", "--", path)
 
     def commit(self, path: str, content: Any, subject: str) -> str:

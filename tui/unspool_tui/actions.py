@@ -356,7 +356,7 @@ ACTIONS: Final[tuple[Action, ...]] = (
         "yank",
         ("y",),
         "copy",
-        "Copy the value, key, path, jq path, JSON Patch, a test, Python or a link.",
+        "Copy the selected value, its path, the entry, or Python and commands made of them.",
         SHARE,
         _some_entries,
     ),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from unspool.query.findings import CheckFinding
     from unspool.query.path_writes import PathWrite
     from unspool.query.repair import RepairReport
+    from unspool.query.search import Hit
     from unspool.query.simulator import Alternative, Simulation
     from unspool.query.why import Why
 
@@ -486,14 +487,12 @@ class SearchPart(Struct, frozen=True):
     """A part of the answer to a search.
 
     Attributes:
-        seqs: entries with hits.
-        paths: where the first hit of each stands in its state; empty where only its action matches.
+        hits: the first hit of each entry that stands in its state, or its first where none does.
         looked_at: entries looked at so far.
         unread: what of the history cannot be read and was stepped over; empty for nothing.
     """
 
-    seqs: list[int]
-    paths: list[Path]
+    hits: list[Hit]
     looked_at: int
     unread: str = ""
 
@@ -512,18 +511,16 @@ def search(history: History, text: str, cancelled: Cancelled) -> Iterator[Search
     from unspool.query.search import search as start  # loaded with the first such question
 
     running = start(history, parse_search(text), skip_damaged=True, cancelled=cancelled)
-    seqs: list[int] = []
-    paths: list[Path] = []
+    found: list[Hit] = []
     until = perf_counter() + PART_SECONDS
-    for seq, hits in running.by_entry():
+    for _, hits in running.by_entry():
         if hits:
-            seqs.append(seq)
-            paths.append(next((hit.path for hit in hits if hit.path), ()))
+            found.append(next((hit for hit in hits if hit.path), hits[0]))
         if perf_counter() >= until:
-            yield SearchPart(seqs, paths, running.looked_at)
-            seqs, paths = [], []
+            yield SearchPart(found, running.looked_at)
+            found = []
             until = perf_counter() + PART_SECONDS
-    yield SearchPart(seqs, paths, running.looked_at, unread(running.problems))
+    yield SearchPart(found, running.looked_at, unread(running.problems))
 
 
 class AnswerChange(Struct, frozen=True):

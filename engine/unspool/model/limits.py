@@ -40,7 +40,9 @@ class Limits:
 
     line_bytes: int = _bound(96 * MIB, "bytes of one line of a JSON Lines file")
     document_bytes: int = _bound(96 * MIB, "bytes of one document (a state file, a version in git), decompressed")
-    markup_bytes: int = _bound(16 * MIB, "bytes of one TOML, YAML or properties document, whose parsers are slow")
+    markup_bytes: int = _bound(
+        16 * MIB, "bytes of one document of a kind whose parser is slow, such as TOML and YAML"
+    )
     decompressed_bytes: int = _bound(32 * 1024 * MIB, "bytes that one compressed file may unfold to")
     expansion: int = _bound(10_000, "times its size that a compressed file or frame may unfold to, beyond 256 MiB")
     frame_bytes: int = _bound(1024 * MIB, "bytes that one compressed frame of a native file may unfold to")

@@ -296,7 +296,7 @@ class AskedEntry(Struct, frozen=True, dict=True):
         return self.entry.meta
 
 
-_ACTIONS_AT_ONCE: Final = 256
+_ENTRIES_AT_ONCE: Final = 256
 
 
 class StateReader:
@@ -314,7 +314,7 @@ class StateReader:
         self.rebuilt = 0
         """States asked for so far."""
         self._problems: dict[int, Problem] = {}
-        self._actions: dict[int, str] = {}
+        self._entries: dict[int, Entry] = {}
         self._batch = 1
 
     @property
@@ -342,32 +342,32 @@ class StateReader:
             # It was dropped since the question was asked.
             return None
 
-    def action(self, seq: int) -> str | None:
-        """Return why an entry happened; None where that cannot be read.
+    def entry(self, seq: int) -> Entry | None:
+        """Return all that is known of an entry besides its state; None where that cannot be read.
 
         Entries are read in batches that grow, since a question goes from one to the next or ends with its first hit.
 
         Raises:
             CorruptHistory: it cannot be read, and damage is not to be skipped.
         """
-        if seq not in self._actions:
-            self._actions = self._read_actions(seq)
-        return self._actions.get(seq)
+        if seq not in self._entries:
+            self._entries = self._read_entries(seq)
+        return self._entries.get(seq)
 
-    def _read_actions(self, seq: int) -> dict[int, str]:
+    def _read_entries(self, seq: int) -> dict[int, Entry]:
         try:
-            found = {entry.seq: entry.action for entry in self.history[seq : seq + self._batch]}
+            found = {entry.seq: entry for entry in self.history[seq : seq + self._batch]}
         except CorruptHistory as error:
             if self._batch == 1:
                 self.note(seq, error)
                 return {}
             # The damage may stand further on: small steps up to it, and larger ones behind it.
             self._batch = 1
-            return self._read_actions(seq)
+            return self._read_entries(seq)
         except EntryNotKept:
             # It was dropped since the question was asked.
             return {}
-        self._batch = min(2 * self._batch, _ACTIONS_AT_ONCE)
+        self._batch = min(2 * self._batch, _ENTRIES_AT_ONCE)
         return found
 
     def note(self, seq: int, error: CorruptHistory) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from functools import lru_cache
 from itertools import islice
 from typing import Final, NamedTuple, Protocol
@@ -15,13 +14,14 @@ from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoding import encode
-from unspool.model.entries import iso_time
+from unspool.model.entries import Entry, iso_time
 from unspool.model.json_text import in_one_line
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.limits import Cancelled, Progress, never, no_progress
 from unspool.model.paths import DEEPEST, parts_inside
 from unspool.model.values import Value
 from unspool.model.wire import decode, shared_ends
+from unspool.query import HitKind
 from unspool.query.bisect import Bisection, Flip
 from unspool.query.expression_functions import plain
 from unspool.query.expression_text import refuse_unknown
@@ -38,14 +38,12 @@ _EXCERPT: Final = 80
 """Code points of a long text that are reported round a match."""
 
 
-class HitKind(StrEnum):
-    """What matched; a `result` is what an expression gave."""
+FACTS: Final[Mapping[HitKind, Callable[[Entry], str]]] = {
+    HitKind.ACTION: lambda entry: entry.action,
+}
+"""What is looked in besides the state, and how it is read of an entry as one text; empty where an entry has none.
 
-    ACTION = "action"
-    KEY = "key"
-    VALUE = "value"
-    PATH = "path"
-    RESULT = "result"
+It is looked in at every entry, at notes and at those whose state cannot be read too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +52,10 @@ class Hit:
 
     Attributes:
         seq: the entry at which it appears or changes.
-        atom: its atom; empty for an action, and for a result that more than one atom went into.
-        path: where it stands, from the atom on; empty for an action and a result.
+        atom: its atom; empty for a fact of the entry, and for a result that more than one atom went into.
+        path: where it stands, from the atom on; empty for a fact of the entry and a result.
         kind: what matched.
-        text: the action, the key, the path, or the value as text, cut round the match where it is long.
+        text: the fact, the key, the path, or the value as text, cut round the match where it is long.
         span: where in `text` the match starts and ends.
         older: it appeared at that entry or before it: older entries were dropped by a bound on the recording.
     """
@@ -93,14 +91,14 @@ class EntryMatcher(Protocol):
 
     Attributes:
         needs_before: it says nothing of an entry of which the state before is not known.
-        in_actions: what is looked for in the entries' actions too; None for nothing.
+        in_facts: what is looked for in the `FACTS` of entries too; None for nothing.
     """
 
     @property
     def needs_before(self) -> bool: ...
 
     @property
-    def in_actions(self) -> Query | None: ...
+    def in_facts(self) -> Query | None: ...
 
     def hits(self, asked: AskedEntry) -> list[Hit]:
         """Return what matches in an entry's state and is not so in the state before."""
@@ -126,7 +124,7 @@ class TextLook:
     def __init__(self, query: Query, identity: Identity | None = None) -> None:
         """Look for a query; `identity` are identity keys of lists set by hand."""
         self._query = query
-        self.in_actions = query if query.looks_at_names else None
+        self.in_facts = query if query.looks_at_names else None
         self._identity = identity
         self._free_of_it: dict[str, bytes] = {}
         """Values of atoms that hold nothing of what is looked for."""
@@ -225,7 +223,7 @@ class ResultLook:
     """Looks for results of an expression that hold and were not there before."""
 
     needs_before = False
-    in_actions = None
+    in_facts = None
 
     def __init__(self, expression: Predicate) -> None:
         """Look for what an expression gives; of a list each item counts by itself."""
@@ -372,7 +370,7 @@ class ChangeLook:
         needs_before: see `EntryMatcher`.
     """
 
-    in_actions = None
+    in_facts = None
 
     def __init__(self, question: ChangeQuestion) -> None:
         """Look for a question."""
@@ -487,8 +485,8 @@ class Search:
         self._cancelled = cancelled
         self._progress = progress
         self._doubts = doubts
-        # The same actions come again and again.
-        self._find_in_action = None if look.in_actions is None else lru_cache(maxsize=128)(look.in_actions.find)
+        # The same texts come again and again.
+        self._find_in_fact = None if look.in_facts is None else lru_cache(maxsize=128)(look.in_facts.find)
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -519,11 +517,11 @@ class Search:
                 # Behind damage it may be the first that reads, and yet nothing came with it.
                 self.looked_at += 1
                 last = (seq, last[1]) if stretch.parent_of(seq) == last[0] else last
-                yield seq, self._in_action(seq)
+                yield seq, self._in_facts(seq)
                 continue
             new = self._reader.state(seq)
             if new is None:
-                yield seq, self._in_action(seq)
+                yield seq, self._in_facts(seq)
                 continue
             history, parent = self._reader.history, stretch.parent_of(seq)
             if parent is None and history.first:
@@ -537,16 +535,20 @@ class Search:
             self.looked_at += 1
             if len(hits) >= MOST_HITS:
                 self.cut.append(seq)
-            yield seq, [*self._in_action(seq), *hits]
+            yield seq, [*self._in_facts(seq), *hits]
         self.complete = not self.problems and not self.cut
 
-    def _in_action(self, seq: int) -> list[Hit]:
-        """Return the hit in an entry's action, reported for damaged entries and notes too."""
-        find = self._find_in_action
-        if find is None or not (action := self._reader.action(seq)):
+    def _in_facts(self, seq: int) -> list[Hit]:
+        """Return the hits in the facts of an entry."""
+        find = self._find_in_fact
+        if find is None or (entry := self._reader.entry(seq)) is None:
             return []
-        span = find(action)
-        return [] if span is None else [_hit(seq, (), HitKind.ACTION, action, span)]
+        hits = []
+        for kind, read in FACTS.items():
+            text = read(entry)
+            if text and (span := find(text)) is not None:
+                hits.append(_hit(seq, (), kind, text, span))
+        return hits
 
     def _base(self, seq: int, stretch: Stretch, last: tuple[int, Wire]) -> Wire:
         """Return the state that an entry is compared with."""

@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Final, cast
 
 from unspool.errors import LimitExceeded, UnreadableSource, near_name
@@ -76,7 +76,7 @@ def unreadable(path: Path, error: OSError) -> UnreadableSource:
 class _Bounded(io.RawIOBase):
     """An unfolding stream that stops at a limit and says where compressed data is damaged."""
 
-    def __init__(self, inner: IO[bytes], source: IO[bytes], path: Path, limits: Limits) -> None:
+    def __init__(self, inner: IO[bytes], source: IO[bytes], path: PurePath, limits: Limits) -> None:
         super().__init__()
         self._inner = inner
         self._source = source
@@ -222,6 +222,11 @@ def open_bytes(path: Path, limits: Limits = DEFAULT_LIMITS) -> IO[bytes]:
         source.seek(0)
     except OSError as error:
         raise unreadable(path, error) from None
+    return _plain_stream(source, head, path, limits)
+
+
+def _plain_stream(source: IO[bytes], head: bytes, path: PurePath, limits: Limits) -> IO[bytes]:
+    """Return a stream of what a stream holds, unfolded and in UTF-8; `path` is what messages call it."""
     compression, encoding = compression_of(head), encoding_of(head)
     if compression is None:
         return source if encoding is None else io.BufferedReader(_Recoded(source, source, encoding), _CHUNK)
@@ -254,9 +259,26 @@ def read_whole(path: Path, limits: Limits = DEFAULT_LIMITS) -> bytes:
     """
     try:
         with open_bytes(path, limits) as stream:
-            data = stream.read(limits.document_bytes + 1)
+            return _whole(stream, path, limits)
     except OSError as error:
         raise unreadable(path, error) from None
+
+
+def plain_of(data: bytes, path: PurePath, limits: Limits = DEFAULT_LIMITS) -> bytes:
+    """Return a whole document that is in memory as `read_whole` reads one from a file; `path` is what messages call it.
+
+    Raises:
+        UnreadableSource: its compressed data is damaged, or unfolds to more than a document may be.
+        CutShort: its compressed data ends early.
+    """
+    if is_plain(data[:8]):
+        return data
+    with _plain_stream(io.BytesIO(data), data[:8], path, limits) as stream:
+        return _whole(stream, path, limits)
+
+
+def _whole(stream: IO[bytes], path: PurePath, limits: Limits) -> bytes:
+    data = stream.read(limits.document_bytes + 1)
     if len(data) > limits.document_bytes:
         raise LimitExceeded(
             f"{path}: one document of more than {limits.document_bytes:,} bytes; store many states as JSON Lines, one a "

@@ -42,10 +42,7 @@ def parse_table(data: bytes, limits: Limits) -> list[dict[str, Value]]:
         BrokenText: it is no table in UTF-8.
         TooMuch: it has more cells than the limits allow.
     """
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BrokenText(f"not UTF-8 text: {error.reason}", error.start) from None
+    text = text_of(data)
     delimiter = _delimiter_of(text[:_SAMPLE])
     cells = 2 * (text.count(delimiter) + text.count("\n"))
     if cells > limits.nodes:
@@ -438,11 +435,13 @@ class DocumentKind:
         name: what `--format` takes.
         title: what people call it.
         suffixes: endings of files of this kind, with their dot, in lower case.
-        parse: reads one; raises `BrokenText`, `TooMuch` or `MissingExtra`.
+        parse: reads one; raises `BrokenText`, `TooMuch` or `MissingExtra`, to which callers add file and remedy. What was
+            compressed, or in UTF-16 or UTF-32 with a mark, arrives as plain UTF-8.
         looks_so: says of a beginning whether it is of this kind: `SURELY`, `MAYBE` or `NOT_SO`.
         is_endless: whether the first half of a document may be one too, so that a file caught half-written does not show.
         goes_by_name: whether the name alone decides where it promises this kind of a text.
         is_text: whether it is text.
+        is_slow: its parser takes long, so that `Limits.markup_bytes` bounds it.
     """
 
     name: str
@@ -453,6 +452,7 @@ class DocumentKind:
     is_endless: bool = False
     goes_by_name: bool = False
     is_text: bool = True
+    is_slow: bool = False
 
 
 def kind_of(data: bytes, name: str = "") -> str | None:
@@ -539,7 +539,22 @@ def parse_document(data: bytes, kind: str, limits: Limits = DEFAULT_LIMITS) -> P
         BrokenText: it is not what `kind` says, or nested too deeply.
         MissingExtra: YAML needs the optional package.
     """
-    return kind_named(kind).parse(data, limits)
+    found = kind_named(kind)
+    if found.is_slow and len(data) > limits.markup_bytes:
+        raise TooMuch(f"{len(data):,} bytes of {found.title}, whose parser is slow; {limits.remedy('markup_bytes')}")
+    return found.parse(data, limits)
+
+
+def text_of(data: bytes) -> str:
+    """Return a document of text, which may begin with a mark of UTF-8.
+
+    Raises:
+        BrokenText: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BrokenText(f"not UTF-8 text: {error.reason}", error.start) from None
 
 
 def _parse_json(data: bytes, limits: Limits) -> Parsed:
@@ -561,11 +576,7 @@ def _parse_json(data: bytes, limits: Limits) -> Parsed:
 
 
 def _parse_toml(data: bytes, limits: Limits) -> Parsed:
-    _check_markup(data, "TOML", limits)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise BrokenText(f"not UTF-8 text: {error.reason}", error.start) from None
+    text = text_of(data)
     _check_toml(text, limits)
     import tomllib  # it compiles expressions when it is loaded, and few sources are TOML
 
@@ -580,16 +591,6 @@ def _parse_toml(data: bytes, limits: Limits) -> Parsed:
         raise TooMuch(
             "it holds an integer of more than 4,300 digits, which Python's own TOML reader refuses"
         ) from None
-
-
-def _check_markup(data: bytes, kind: str, limits: Limits) -> None:
-    """Refuse what a slow parser would take minutes for.
-
-    Raises:
-        TooMuch: it is too large.
-    """
-    if len(data) > limits.markup_bytes:
-        raise TooMuch(f"{len(data):,} bytes of {kind}, whose parser is slow; {limits.remedy('markup_bytes')}")
 
 
 def _check_toml(text: str, limits: Limits) -> None:
@@ -610,20 +611,12 @@ def _check_toml(text: str, limits: Limits) -> None:
 
 
 def _parse_yaml(data: bytes, limits: Limits) -> Parsed:
-    _check_markup(data, "YAML", limits)
-    # YAML is an optional extra, and slow to import.
-
     documents = parse_yaml(data, limits)
     return Parsed(documents[0]) if len(documents) == 1 else Parsed(documents, is_several=True)
 
 
 def _parse_csv(data: bytes, limits: Limits) -> Parsed:
     return Parsed(parse_table(data, limits))
-
-
-def _parse_properties(data: bytes, limits: Limits) -> Parsed:
-    _check_markup(data, "properties", limits)
-    return parse_properties(data, limits)
 
 
 def _extension(code: int, payload: bytes) -> Value:
@@ -660,16 +653,29 @@ def _parse_msgpack(data: bytes, limits: Limits) -> Parsed:
 
 DOCUMENTS: Final = (
     DocumentKind("json", "JSON", (".json", ".jsonc", ".json5"), _parse_json, _looks_like_json),
-    DocumentKind("toml", "TOML", (".toml",), _parse_toml, _looks_like_toml, is_endless=True),
+    DocumentKind("toml", "TOML", (".toml",), _parse_toml, _looks_like_toml, is_endless=True, is_slow=True),
     DocumentKind(
-        "yaml", "YAML", (".yaml", ".yml"), _parse_yaml, _looks_like_yaml, is_endless=True, goes_by_name=True
+        "yaml",
+        "YAML",
+        (".yaml", ".yml"),
+        _parse_yaml,
+        _looks_like_yaml,
+        is_endless=True,
+        goes_by_name=True,
+        is_slow=True,
     ),
     DocumentKind(
         "msgpack", "msgpack", (".msgpack", ".mpk", ".mp"), _parse_msgpack, _looks_like_msgpack, is_text=False
     ),
     DocumentKind("csv", "CSV", (".csv", ".tsv"), _parse_csv, _told_by_name_only, is_endless=True, goes_by_name=True),
     DocumentKind(
-        "properties", "Java properties", (".properties",), _parse_properties, _looks_like_properties, is_endless=True
+        "properties",
+        "Java properties",
+        (".properties",),
+        parse_properties,
+        _looks_like_properties,
+        is_endless=True,
+        is_slow=True,
     ),
 )
 """All kinds of documents. Of two that a beginning looks like equally, the first counts."""

@@ -7,10 +7,7 @@ import re
 from importlib import import_module
 from pathlib import Path
 
-from unspool.query import SEARCHED
-from unspool_tui.actions import BY_ID
-from unspool_tui.cli import COMMANDS
-from unspool_tui.mcp_server import HistoryTools
+from unspool.query import HitKind
 
 PAGE = Path(__file__).parents[3] / "docs" / "questions.md"
 
@@ -21,12 +18,11 @@ def test_the_examples_run_as_written() -> None:
     assert result.failed == 0
 
 
-def test_everyone_calls_what_is_searched_the_same() -> None:
-    root = PAGE.parents[1]
-    pages = ("README.md", "docs/tui.md", "docs/keys.md", "engine/unspool/opened.py")
-    told = [(root / page).read_text("utf-8") for page in pages]
-    told += [HistoryTools.search.__doc__ or "", COMMANDS["search"].summary, BY_ID["search"].help]
-    assert all(SEARCHED in " ".join(text.split()) for text in told)
+def test_it_explains_everything_that_a_text_is_looked_for_in() -> None:
+    section = PAGE.read_text("utf-8").split("\n## Search\n")[1].split("\n## ")[0]
+    explained = re.findall(r"^- \*\*(\w+)\*\*:", section, re.MULTILINE)
+    assert set(explained) == set(HitKind) - {HitKind.RESULT}
+    assert len(explained) == len(HitKind) - 1
 
 
 def test_the_functions_it_names_are_there() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from support.at_rest import at_rest
 from support.examples import examples
-from support.foreign_sources import FILES, FIXTURES, MADE, PACKED, STATES, WRITTEN, records_of, rows_of, states_of
+from support.foreign_sources import DOCUMENT_SAMPLES, FILES, FIXTURES, MADE, PACKED, STATES, records_of, rows_of
 from support.git_repo import Repo
 from support.keys import press_keys
 from unspool import open_history
@@ -69,7 +69,8 @@ def test_the_documents_of_every_kind_hold_the_same_states(tmp_path: Path) -> Non
     for name in MADE:
         if name.startswith(("a directory", "lines", "git of")) and name != "git of text":
             with open_history(MADE[name](tmp_path), follow=False) as history:
-                states = states_of(name.split()[-1])
+                sample = DOCUMENT_SAMPLES.get(name.split()[-1])
+                states = STATES if sample is None else sample.states
                 assert [history.state(seq) for seq in range(len(history))] == states, name
                 assert history.verdict.status == "complete"
 
@@ -129,26 +130,26 @@ def test_rows_that_come_later_lead_where_all_of_them_lead(name: str, table: str,
             assert len(history) == len(expected)
 
 
-@pytest.mark.parametrize("kind", list(WRITTEN))
+@pytest.mark.parametrize("kind", list(DOCUMENT_SAMPLES))
 def test_a_document_of_every_kind_is_followed(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"state.{kind}"
-    states = states_of(kind)
-    path.write_bytes(WRITTEN[kind](states[0]))
+    states = DOCUMENT_SAMPLES[kind].states
+    path.write_bytes(DOCUMENT_SAMPLES[kind].write(states[0]))
     with open_history(path) as history:
         for number, state in enumerate(states[1:], start=1):
-            path.with_suffix(".new").write_bytes(WRITTEN[kind](state))
+            path.with_suffix(".new").write_bytes(DOCUMENT_SAMPLES[kind].write(state))
             path.with_suffix(".new").rename(path)
             history.refresh()
             assert history.state(-1) == state
             assert len(history) == number + 1
 
 
-@pytest.mark.parametrize("kind", list(WRITTEN))
+@pytest.mark.parametrize("kind", list(DOCUMENT_SAMPLES))
 def test_a_directory_of_every_kind_is_followed(kind: str, tmp_path: Path) -> None:
     source = MADE[f"a directory of {kind}"](tmp_path)
     with open_history(source) as history:
-        first = states_of(kind)[0]
-        (Path(source) / f"state9.{kind}").write_bytes(WRITTEN[kind](first))
+        first = DOCUMENT_SAMPLES[kind].states[0]
+        (Path(source) / f"state9.{kind}").write_bytes(DOCUMENT_SAMPLES[kind].write(first))
         assert history.refresh() == 1
         assert history.state(-1) == first
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,19 @@ def test_toml_and_yaml_files_have_histories_too(repo: Repo, name: str, text: str
     repo.commit(name, text, "one")
     with open_history(f"git:{repo.folder}:{name}", follow=False) as history:
         assert history.state(0) == {"n": 1}
+
+
+def test_versions_are_unfolded_and_may_be_in_utf_16_as_files_are(repo: Repo) -> None:
+    for number, encoding in enumerate(("utf-8", "utf-16", "utf-32")):
+        repo.commit("s.toml", f'n = {number}\ntext = "\u00fc"\n'.encode(encoding), f"in {encoding}")
+    packed = gzip.compress(b'n = 3\ntext = "\xc3\xbc"\n')
+    for subject, data in (("packed", packed), ("cut", packed[:-12]), ("damaged", packed[:15] + bytes(12))):
+        repo.commit("s.toml", data, subject)
+    with open_history(f"git:{repo.folder}:s.toml", follow=False) as history:
+        assert [history.state(seq) for seq in range(len(history))] == [{"n": n, "text": "\u00fc"} for n in range(4)]
+        cut, damaged = (problem.message for problem in history.verdict.problems)
+        assert "ends early" in cut
+        assert "damaged near byte" in damaged
 
 
 def test_a_repository_that_names_programs_runs_none(repo: Repo, tmp_path: Path) -> None:

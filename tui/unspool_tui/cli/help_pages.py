@@ -9,6 +9,8 @@ from typing import Any, Final
 
 import click
 
+from unspool.query import SEARCHED
+
 _LONG_OPTION: Final = re.compile(r"--[a-z]")
 
 START: Final = (
@@ -74,7 +76,7 @@ EXAMPLES: Final[Mapping[str, tuple[tuple[str, str], ...]]] = {
     ),
     "why": (("unspool why app.unspool carts.ada.total", "the chain of causes behind a value"),),
     "search": (
-        ("unspool search app.unspool tea", "in actions, keys, values and paths"),
+        ("unspool search app.unspool tea", f"in {SEARCHED}"),
         ("unspool search app.unspool --expr 'till.revenue > `300`' --first", "the first entry where it holds"),
     ),
     "bisect": (

@@ -14,6 +14,7 @@ import click
 from unspool.errors import ConfigError
 from unspool.model.json_text import to_json
 from unspool.model.values import Value
+from unspool.query import HitKind
 from unspool_tui.cli.help_pages import command
 
 Schema = dict[str, Value]
@@ -419,7 +420,7 @@ PRINTED: Final[Mapping[str, Printed]] = {
         record(
             {
                 "seq": INTEGER,
-                "kind": one_of("action", "key", "value", "path", "result", "change", "note"),
+                "kind": one_of(*HitKind),
                 "atom": TEXT,
                 "path": TEXT,
                 "text": TEXT,

@@ -10,7 +10,7 @@ import click
 
 from unspool.model.entries import caller_of, iso_time
 from unspool.model.values import Value
-from unspool.query import SEARCHED
+from unspool.query import SEARCHED, HitKind
 from unspool.query.bisect import bisect
 from unspool.query.expressions import Expression, PythonQuestion
 from unspool.query.search import MOST_HITS, ChangeQuestion, PatternQuery, changes_where, parse_query, search
@@ -51,6 +51,9 @@ if TYPE_CHECKING:
     from unspool.history.history import History
     from unspool.query.bisect import Bisection, Flip
     from unspool.query.search import Asked, Hit
+
+
+_KIND_ROOM = max(map(len, HitKind))
 
 
 @command(
@@ -153,7 +156,7 @@ def print_hit(out: Output, hit: Hit, as_json: bool) -> None:
     text = f"{visible(hit.text[:start])}{matched}{visible(hit.text[end:])}"
     place = f"{visible(hit.place)}  " if hit.place else ""
     seq = setter(hit.seq, certain=True, older=hit.older)
-    out.line(f"{seq:>8}  {out.paint(f'{hit.kind.value:<6}', 'dim')}  {place}{text}")
+    out.line(f"{seq:>8}  {out.paint(f'{hit.kind.value:<{_KIND_ROOM}}', 'dim')}  {place}{text}")
 
 
 @command("bisect")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec.structs import replace
 
-from unspool.query import SEARCHED
+from unspool.query import SEARCHED, HitKind
 from unspool_tui.controls import results
 from unspool_tui.panes.watches import check_watch, spelled
 from unspool_tui.questions import AnswerChange, check_question, check_search, search, turns
@@ -22,6 +22,7 @@ from unspool_tui.worker import SLICE_SECONDS, QuestionKind, Reply
 
 if TYPE_CHECKING:
     from unspool.history.history import StateView
+    from unspool.query.search import Hit
     from unspool_tui.screens.protocols import HistoryScreen
 
 
@@ -68,10 +69,10 @@ def start_search(main: HistoryScreen, text: str) -> None:
         nonlocal arrived, unread
         found = main.view.search
         if reply.value is not None:
-            hits.extend(reply.value.seqs)
-            main.hit_paths.update(zip(reply.value.seqs, reply.value.paths, strict=True))
+            hits.extend(hit.seq for hit in reply.value.hits)
+            main.hit_paths.update((hit.seq, hit.path) for hit in reply.value.hits)
             listed.looked_at = reply.value.looked_at
-            results.add(main, listed, map(ResultRow, reply.value.seqs, reply.value.paths))
+            results.add(main, listed, map(_found, reply.value.hits))
             found = replace(found, found=len(hits), looked_at=reply.value.looked_at)
             unread = reply.value.unread
         main.apply(replace(main.view, search=replace(found, running=not reply.done)))
@@ -86,6 +87,12 @@ def start_search(main: HistoryScreen, text: str) -> None:
 
     main.ask(QuestionKind.SEARCH, lambda: search(main.scene.history, text, main.worker.withdrawn), take)
     main.repaint()
+
+
+def _found(hit: Hit) -> ResultRow:
+    # What stands in the state is looked up once its row is seen, and the action stands in every row.
+    is_seen = hit.path or hit.kind is HitKind.ACTION
+    return ResultRow(hit.seq, hit.path, after=None if is_seen else " ".join(hit.text.split()))
 
 
 def watch(main: HistoryScreen) -> None:

@@ -127,7 +127,7 @@ class HistoryScreen(Pump, Protocol):
         work: what takes long.
         follower: follows the source.
         typed: lines typed before, by prompt.
-        hit_paths: where the first hit of each found entry stands; empty where only its action matches.
+        hit_paths: where the first hit of each found entry stands; empty where only a fact of the entry matches.
         panels: the four panels.
         scroll_memory: panels that were scrolled by hand.
         first_filter: the filter to begin with.

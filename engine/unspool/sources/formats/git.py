@@ -10,7 +10,7 @@ import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import IO, Final
 
 from unspool.errors import UnreadableSource
@@ -18,6 +18,7 @@ from unspool.history.verdict import Progress
 from unspool.model.json_exact import BrokenText, Parsed
 from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import Value
+from unspool.sources.bytestream import CutShort, plain_of
 from unspool.sources.documents import kind_of, parse_document
 from unspool.sources.entries import NS_PER_SECOND, Findings, Reader, SourceEntry
 from unspool.sources.formats.directory import guessed_document, is_document_by_name, is_text_by_name, text_state
@@ -577,11 +578,13 @@ class GitReader:
             self.findings.loss(place, f"{self._blobs.problem}; this version was left out")
             return None
         try:
+            data = plain_of(data, PurePath(commit.path), self._limits)
             parsed = None if self._is_text else self._document(data, commit.path)
             if parsed is None:
                 return replace(made, state=text_state(data))
-        except BrokenText as error:
-            self.findings.loss(place, f"not readable ({error}); this version was left out")
+        except (BrokenText, CutShort, UnreadableSource) as error:
+            reason = str(error) or "its compressed data ends early"
+            self.findings.loss(place, f"not readable ({reason}); this version was left out")
             return None
         if parsed.repeated_key is not None:
             self.findings.loss(place, f"the key {parsed.repeated_key!r} stands twice in one object; the last counts")
