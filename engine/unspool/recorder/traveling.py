@@ -12,6 +12,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import PurePath
 from typing import Final, Protocol
 
@@ -154,19 +155,27 @@ class Travel:
 
     def serve(self) -> None:
         """Do what waits, in the thread of the app that asks for it; of several places to go to, the last."""
-        if not self._busy.acquire(blocking=False):
+        if self._busy.locked():
             return
+        # Not by `acquire` and `try`: Ctrl-C between the two would leave it locked for good.
+        with self._busy:
+            self._serve_line()
+
+    def _serve_line(self) -> None:
+        # Those only that wait now: whoever asks without end must not keep the app in here.
+        waiting = tuple(self._line)
         try:
-            # Those only that wait now: whoever asks without end must not keep the app in here.
-            waiting = [self._line.popleft() for _ in range(len(self._line))]
             wanted = [request for request in waiting if request.is_open]
             for request in wanted[:-1]:
                 request.refuse("another command came after it")
             for request in wanted[-1:]:
                 self._obey(request)
         finally:
+            for request in waiting:
+                request.refuse("the program was interrupted before it was put back")
+                with suppress(ValueError):
+                    self._line.remove(request)
             self.waits = bool(self._line)
-            self._busy.release()
 
     def _obey(self, request: Request) -> None:
         recorder = self._recorder()

@@ -15,6 +15,8 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ import psygnal
 import pytest
 from textual.app import App
 
+from support.interrupting import interrupted_after
 from support.waiting import wait_until
 from unspool import Recorder, open_history
 from unspool.control import Answer, ControlClient, ControlServer, Instance, TravelRefused, served_at
@@ -361,6 +364,28 @@ class TestWhatCannotBePutBack:
                     recorder.poll()
             thread.join()
             assert "interrupted" in str(outcome[0])
+
+    @pytest.mark.slow
+    def test_later_jumps_arrive_whatever_line_of_a_poll_ctrl_c_ends(self, tmp_path: Path) -> None:
+        for lines in range(200):
+            with Recorder(tmp_path / f"{lines}.unspool", on_travel=lambda state, seq: None) as recorder:
+                game = Game.__new__(Game)
+                game.recorder = recorder
+                recorder.record({"a": 1})
+                recorder.record({"a": 2})
+                asked_early = threading.Event()
+                recorder.wake = asked_early.set
+                with ControlClient(game_file(game)) as client, ThreadPoolExecutor(1) as pool:
+                    asking = pool.submit(client.jump, 0)
+                    assert asked_early.wait(60)
+                    is_interrupted = interrupted_after(lines, recorder.poll, ("/unspool/recorder/traveling.py",))
+                    recorder.poll()
+                    with suppress(TravelRefused):
+                        asking.result()
+                assert asked(game, lambda client: client.jump(0)).seq == 0, lines
+                if not is_interrupted:
+                    return
+        pytest.fail("the poll was never done")
 
 
 class TestApps:
