@@ -314,7 +314,6 @@ class StateReader:
         self.rebuilt = 0
         """States asked for so far."""
         self._problems: dict[int, Problem] = {}
-        self._entries: dict[int, Entry] = {}
         self._batch = 1
 
     @property
@@ -342,31 +341,26 @@ class StateReader:
             # It was dropped since the question was asked.
             return None
 
-    def entry(self, seq: int) -> Entry | None:
-        """Return all that is known of an entry besides its state; None where that cannot be read.
+    def entries_from(self, seq: int) -> list[Entry]:
+        """Return what is known of an entry and some after it, their states left out; nothing where that cannot be read.
 
-        Entries are read in batches that grow, since a question goes from one to the next or ends with its first hit.
+        There are more each time, since a question goes from one to the next or ends with its first hit.
 
         Raises:
             CorruptHistory: it cannot be read, and damage is not to be skipped.
         """
-        if seq not in self._entries:
-            self._entries = self._read_entries(seq)
-        return self._entries.get(seq)
-
-    def _read_entries(self, seq: int) -> dict[int, Entry]:
         try:
-            found = {entry.seq: entry for entry in self.history[seq : seq + self._batch]}
+            found = self.history[seq : seq + self._batch]
         except CorruptHistory as error:
             if self._batch == 1:
                 self.note(seq, error)
-                return {}
+                return []
             # The damage may stand further on: small steps up to it, and larger ones behind it.
             self._batch = 1
-            return self._read_entries(seq)
+            return self.entries_from(seq)
         except EntryNotKept:
             # It was dropped since the question was asked.
-            return {}
+            return []
         self._batch = min(2 * self._batch, _ENTRIES_AT_ONCE)
         return found
 

@@ -487,6 +487,9 @@ class Search:
         self._doubts = doubts
         # The same texts come again and again.
         self._find_in_fact = None if look.in_facts is None else lru_cache(maxsize=128)(look.in_facts.find)
+        self._fact_hits: dict[int, list[Hit]] = {}
+        self._facts_known = range(0)
+        """Entries whose facts were looked at together."""
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -499,7 +502,7 @@ class Search:
         return self._reader.problems
 
     def __iter__(self) -> Iterator[Hit]:
-        for _, hits in self.by_entry():
+        for _, hits, _ in self._parts():
             yield from hits
 
     def by_entry(self) -> Iterator[tuple[int, list[Hit]]]:
@@ -508,20 +511,36 @@ class Search:
         Raises:
             CorruptHistory: an entry cannot be read, and damage is not to be skipped.
         """
+        found: list[Hit] = []
+        for seq, hits, is_done in self._parts():
+            found = [*found, *hits] if found else hits
+            if is_done:
+                yield seq, found
+                found = []
+
+    def _parts(self) -> Iterator[tuple[int, list[Hit], bool]]:
+        """Yield hits in the facts of an entry, if there are any, then those in its state: who wants one need not wait for both.
+
+        With them stands whether the entry is done.
+        """
         last: tuple[int, Wire] = (-1, EMPTY_STATE)
         for seq, stretch in self._entries():
             if self._cancelled():
                 return
             self._progress(seq - self._range[0], self._range[1] - self._range[0])
+            self.looked_at += 1
+            if in_facts := self._in_facts(seq):
+                yield seq, in_facts, False
             if self._is_note(seq):
                 # Behind damage it may be the first that reads, and yet nothing came with it.
-                self.looked_at += 1
                 last = (seq, last[1]) if stretch.parent_of(seq) == last[0] else last
-                yield seq, self._in_facts(seq)
+                yield seq, [], True
                 continue
             new = self._reader.state(seq)
             if new is None:
-                yield seq, self._in_facts(seq)
+                # It counts as a problem.
+                self.looked_at -= 1
+                yield seq, [], True
                 continue
             history, parent = self._reader.history, stretch.parent_of(seq)
             if parent is None and history.first:
@@ -532,23 +551,26 @@ class Search:
             else:
                 hits = self._look.hits(AskedEntry(history, seq, parent, self._base(seq, stretch, last), new))
             last = (seq, new)
-            self.looked_at += 1
             if len(hits) >= MOST_HITS:
                 self.cut.append(seq)
-            yield seq, [*self._in_facts(seq), *hits]
+            yield seq, hits, True
         self.complete = not self.problems and not self.cut
 
     def _in_facts(self, seq: int) -> list[Hit]:
-        """Return the hits in the facts of an entry."""
+        """Return the hits in the facts of an entry; those of some after it are found with them."""
         find = self._find_in_fact
-        if find is None or (entry := self._reader.entry(seq)) is None:
+        if find is None:
             return []
-        hits = []
-        for kind, read in FACTS.items():
-            text = read(entry)
-            if text and (span := find(text)) is not None:
-                hits.append(_hit(seq, (), kind, text, span))
-        return hits
+        if seq not in self._facts_known:
+            entries = self._reader.entries_from(seq)
+            self._facts_known = range(seq, seq + max(1, len(entries)))
+            self._fact_hits = {}
+            for kind, read in FACTS.items():
+                for entry in entries:
+                    text = read(entry)
+                    if text and (span := find(text)) is not None:
+                        self._fact_hits.setdefault(entry.seq, []).append(_hit(entry.seq, (), kind, text, span))
+        return self._fact_hits.get(seq, [])
 
     def _base(self, seq: int, stretch: Stretch, last: tuple[int, Wire]) -> Wire:
         """Return the state that an entry is compared with."""
