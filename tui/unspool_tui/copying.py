@@ -63,6 +63,10 @@ class NoTest(UnspoolError):
     """No Python can be made of what is selected; the message says why."""
 
 
+class NoCaller(UnspoolError):
+    """An entry does not tell where in the code it was recorded."""
+
+
 class _Sides(Struct, frozen=True):
     """The atoms that a test needs, as JSON types.
 
@@ -546,6 +550,20 @@ def entry_line(history: History, view: View) -> str:
     return f"#{entry.seq} {iso_time(entry.timestamp_ns)} {visible(entry.action)}".rstrip()
 
 
+def line_of_code(history: History, view: View) -> str:
+    """Return the file and line that recorded the head, as editors go to it: `shop.py:41`.
+
+    The function and a doubt about the line are left out, since an editor would take them for a part of the name.
+
+    Raises:
+        NoCaller: the entry does not tell it.
+    """
+    caller = caller_of(history[view.head].meta)
+    if caller is None:
+        raise NoCaller(f"#{view.head} does not tell its caller: Recorder(caller=True) and unspool run keep it")
+    return f"{visible(caller.file)}:{caller.line}"
+
+
 def source_argument(history: History) -> str:
     """Return what to call the source on a command line: its file where it has one."""
     if history.is_foreign:
@@ -568,6 +586,9 @@ COPY_KINDS: Final = (
         "s", "whole state as JSON", lambda history, view, detail: to_json(dict(detail.state), indent=2), _always
     ),
     COPY_ENTRY,
+    CopyKind(
+        "f", "file and line (shop.py:41)", lambda history, view, detail: line_of_code(history, view), _some_entries
+    ),
     CopyKind("t", "test of this change (pytest)", change_test, _some_entries),
     CopyKind(
         "c",

@@ -11,8 +11,9 @@ import pytest
 from shop_files import START_NS
 from tui_driver import Driver, drive, make_app, open_file
 
-from unspool.model.entries import iso_time
+from unspool.model.entries import CALLER, LIVE, SourceLine, iso_time
 from unspool.model.paths import parse_path
+from unspool.model.values import Value
 from unspool.recorder import Recorder
 from unspool.sources.exports import EXPORTS, Export, ExportOptions, export_lines
 from unspool_tui.copying import MOST_ENCODED, copy_text
@@ -75,6 +76,42 @@ async def test_an_entry_is_copied_as_one_line(tmp_path: Path, clipboard: list[st
         assert "entry in one line" in driver.text()
         await driver.press("e", ".", "y", "e")
         assert clipboard == [f"#0 {iso_time(START_NS)} add\\nto \\e[2Jcart", f"#1 {iso_time(START_NS)}"]
+
+
+async def test_the_caller_is_copied_as_file_and_line(tmp_path: Path, clipboard: list[str]) -> None:
+    metas: list[dict[str, Value]] = [
+        {CALLER: SourceLine("shop.py", 41, "Cart.add").to_meta()},
+        {CALLER: SourceLine("a\n\x1b[2J.py", 7).to_meta()},
+        # Its line is in doubt; an editor could not go to the words that say so.
+        {CALLER: SourceLine("pkg/odd name.py", 3, "f").to_meta(), LIVE: {"unseen": True}},
+    ]
+    with Recorder(tmp_path / "a.unspool") as recorder:
+        for n, meta in enumerate(metas):
+            recorder.record({"n": n}, meta=meta)
+    async with drive(make_app(open_file(tmp_path / "a.unspool"), at=0)) as driver:
+        await driver.press("y", "f", ".", "y", "f", ".", "y", "f")
+        assert clipboard == ["shop.py:41", "a\\n\\e[2J.py:7", "pkg/odd name.py:3"]
+        assert "file and line" in driver.line(-1)
+
+
+@pytest.mark.parametrize("meta", [{}, {CALLER: "the app's own"}])
+async def test_without_a_caller_nothing_is_copied_and_that_is_said(
+    tmp_path: Path, clipboard: list[str], meta: dict[str, Value]
+) -> None:
+    with Recorder(tmp_path / "a.unspool") as recorder:
+        recorder.record({"n": 1}, meta=meta)
+    async with drive(make_app(open_file(tmp_path / "a.unspool"), at=0)) as driver:
+        await driver.press("y", "f")
+        assert "#0 does not tell its caller: Recorder(caller=True)" in driver.line(-1)
+        assert clipboard == []
+
+
+async def test_a_history_without_entries_has_no_caller_to_copy(tmp_path: Path, clipboard: list[str]) -> None:
+    Recorder(tmp_path / "a.unspool").close()
+    async with drive(make_app(open_file(tmp_path / "a.unspool"))) as driver:
+        await driver.press("y", "f")
+        assert "the history is still empty" in driver.line(-1)
+        assert clipboard == []
 
 
 @action("copy")
