@@ -85,15 +85,14 @@ class DocumentSample:
     Attributes:
         write: writes a state as a document.
         states: four states that documents of the kind can hold.
-        of_rows: the state that holds records with the same fields.
-        is_named: only the name of a file tells the kind.
-        unnamed: the kind that it is taken for without its name; None for none.
+        of_rows: the state that holds records with the same fields, as far as the kind can tell it: the laws draw
+            whole numbers and texts with blanks in front and inside.
+        unnamed: where only the name of a file tells the kind, the kind that it is taken for without; None for none.
     """
 
     write: Callable[[dict[str, Any]], bytes]
     states: list[dict[str, Any]] = field(default_factory=lambda: STATES)
     of_rows: Callable[[Rows], dict[str, Any]] = lambda rows: {"rows": rows}
-    is_named: bool = False
     unnamed: str | None = None
 
 
@@ -102,12 +101,11 @@ DOCUMENT_SAMPLES: dict[str, DocumentSample] = {
     "toml": DocumentSample(_toml),
     "yaml": DocumentSample(lambda state: yaml.safe_dump(state, sort_keys=False).encode()),
     "msgpack": DocumentSample(msgpack.packb),
-    "csv": DocumentSample(_csv, TABLES, lambda rows: {"value": rows}, is_named=True),
+    "csv": DocumentSample(_csv, TABLES, lambda rows: {"value": rows}),
     "properties": DocumentSample(
         _properties,
         PROPERTIES,
         lambda rows: {f"{number}.{key}": cell for number, row in enumerate(rows) for key, cell in row.items()},
-        is_named=True,
         unnamed="toml",
     ),
 }

@@ -437,18 +437,19 @@ class DocumentKind:
         suffixes: endings of files of this kind, with their dot, in lower case.
         parse: reads one; raises `BrokenText`, `TooMuch` or `MissingExtra`, to which callers add file and remedy. What was
             compressed, or in UTF-16 or UTF-32 with a mark, arrives as plain UTF-8.
-        looks_so: says of a beginning whether it is of this kind: `SURELY`, `MAYBE` or `NOT_SO`.
+        looks_so: says of a beginning whether it is of this kind: `SURELY`, `MAYBE` or `NOT_SO`; None where any text may
+            be of it, so that only a file's name or `--format` tells it.
         is_endless: whether the first half of a document may be one too, so that a file caught half-written does not show.
-        goes_by_name: whether the name alone decides where it promises this kind of a text.
+        goes_by_name: the name decides although the content looks like another kind; else the name counts less than `SURELY`.
         is_text: whether it is text.
-        is_slow: its parser takes long, so that `Limits.markup_bytes` bounds it.
+        is_slow: its parser is written in Python, not in C, so that `Limits.markup_bytes` bounds it.
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     parse: Callable[[bytes, Limits], Parsed]
-    looks_so: Callable[[DocumentHead], int]
+    looks_so: Callable[[DocumentHead], int] | None
     is_endless: bool = False
     goes_by_name: bool = False
     is_text: bool = True
@@ -477,8 +478,11 @@ def kind_of(data: bytes, name: str = "") -> str | None:
 
 
 def _likeness(kind: DocumentKind, head: DocumentHead) -> int:
+    is_named = kind.name == head.named
+    if kind.looks_so is None:
+        return _BY_NAME if is_named and b"\x00" not in head.data else NOT_SO
     found = kind.looks_so(head)
-    if kind.name != head.named or not (kind.is_text and head.is_text):
+    if not is_named or not (kind.is_text and head.is_text):
         return found
     return _BY_NAME if kind.goes_by_name else max(found, _NAMED)
 
@@ -505,15 +509,6 @@ def _looks_like_json(head: DocumentHead) -> int:
 def _looks_like_yaml(head: DocumentHead) -> int:
     outer = [line for line in head.lines if line[:1] not in b" \t"]
     return MAYBE if head.is_text and outer and all(map(_YAML_LINE.match, outer)) else NOT_SO
-
-
-def _looks_like_properties(head: DocumentHead) -> int:
-    # Any text is one, so the name has to say so; the old ones are in ISO 8859-1.
-    return _BY_NAME if head.named == "properties" and b"\x00" not in head.data else NOT_SO
-
-
-def _told_by_name_only(head: DocumentHead) -> int:
-    return NOT_SO
 
 
 def _is_plain_word(text: bytes) -> bool:
@@ -667,13 +662,13 @@ DOCUMENTS: Final = (
     DocumentKind(
         "msgpack", "msgpack", (".msgpack", ".mpk", ".mp"), _parse_msgpack, _looks_like_msgpack, is_text=False
     ),
-    DocumentKind("csv", "CSV", (".csv", ".tsv"), _parse_csv, _told_by_name_only, is_endless=True, goes_by_name=True),
+    DocumentKind("csv", "CSV", (".csv", ".tsv"), _parse_csv, None, is_endless=True),
     DocumentKind(
         "properties",
         "Java properties",
         (".properties",),
         parse_properties,
-        _looks_like_properties,
+        None,
         is_endless=True,
         is_slow=True,
     ),

@@ -64,7 +64,7 @@ def test_no_ending_promises_two_things() -> None:
 @every_kind
 def test_a_kind_that_shows_by_its_content_needs_no_name(kind: DocumentKind) -> None:
     sample = DOCUMENT_SAMPLES[kind.name]
-    assert kind_of(sample_of(kind, 1)) == (sample.unnamed if sample.is_named else kind.name)
+    assert kind_of(sample_of(kind, 1)) == (sample.unnamed if kind.looks_so is None else kind.name)
 
 
 @every_kind

@@ -252,7 +252,7 @@ def _parsed(path: Path, limits: Limits) -> bool:
 
 
 def document_of(path: Path, limits: Limits) -> Value:
-    """Read a file as one document, by its ending or else its content.
+    """Read a file as one document.
 
     Raises:
         BrokenText: it is empty, or no document.
@@ -263,8 +263,7 @@ def document_of(path: Path, limits: Limits) -> Value:
     if not data.strip():
         # A file is empty for a moment before its first bytes are written, and an empty text is valid TOML.
         raise BrokenText("it is empty")
-    kind = SUFFIXES.get(suffix_of(path.name)) or kind_of(data, path.name) or "json"
-    return parse_document(data, kind, limits).value
+    return parse_document(data, kind_of(data, path.name) or "json", limits).value
 
 
 def _index_of(
