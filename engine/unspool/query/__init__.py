@@ -17,6 +17,7 @@ class HitKind(StrEnum):
     """
 
     ACTION = "action"
+    CALLER = "caller"
     KEY = "key"
     VALUE = "value"
     PATH = "path"

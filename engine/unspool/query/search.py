@@ -1,4 +1,4 @@
-"""Search over all entries: in their actions, and in the keys, values and paths that differ from the entry before."""
+"""Search over all entries: in their actions and callers, and in the keys, values and paths that differ from the entry before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from unspool.history.diff import fork_base
 from unspool.history.history import History
 from unspool.history.verdict import Problem
 from unspool.model.encoding import encode
-from unspool.model.entries import Entry, iso_time
+from unspool.model.entries import Entry, caller_of, iso_time
 from unspool.model.json_text import in_one_line
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.limits import Cancelled, Progress, never, no_progress
@@ -40,6 +40,8 @@ _EXCERPT: Final = 80
 
 FACTS: Final[Mapping[HitKind, Callable[[Entry], str]]] = {
     HitKind.ACTION: lambda entry: entry.action,
+    # As `blame` and `diff` spell it, so that what was copied from there is found.
+    HitKind.CALLER: lambda entry: str(caller_of(entry.meta) or ""),
 }
 """What is looked in besides the state, and how it is read of an entry as one text; empty where an entry has none.
 

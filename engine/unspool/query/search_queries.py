@@ -29,7 +29,7 @@ class Query(Protocol):
 
     @property
     def looks_at_names(self) -> bool:
-        """Whether actions, keys and paths are looked for too, not only values."""
+        """Whether actions, callers, keys and paths are looked for too, not only values."""
 
     def may_be_in(self, atom: str, encoded: bytes) -> bool:
         """Whether anything of an atom may match, from its wire form or a piece of it; False is certain."""

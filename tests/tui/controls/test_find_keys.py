@@ -9,6 +9,7 @@ from shop_files import record
 from textual import events
 from tui_driver import drive, make_app, open_file
 
+from unspool import Recorder
 from unspool.query.checkers import check
 from unspool_tui.demo_app import run_at_once
 from unspool_tui.view.model import Pane
@@ -36,6 +37,19 @@ async def test_search_finds_entries_marks_them_and_travels_between_them(shop_fil
         assert any("▴" in driver.line(number) for number in (1, 2, 3))
         await driver.press("escape", "escape")
         assert not driver.view.search.text
+
+
+async def test_a_search_lists_the_line_of_code_that_recorded_an_entry(tmp_path: Path) -> None:
+    path = tmp_path / "traced.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"n": 0}, "open")
+        recorder.record({"n": 1}, "pay", meta={"caller": {"file": "shop.py", "line": 41, "function": "checkout"}})
+    async with drive(make_app(open_file(path), at=0), size=(120, 40)) as driver:
+        await driver.press("/")
+        await driver.type("shop.py:41")
+        await driver.press("enter")
+        await driver.until(lambda: "shop.py:41 in checkout" in driver.panel(Pane.RESULTS))
+        assert driver.view.head == 1
 
 
 async def test_a_key_that_was_on_its_way_when_the_line_got_the_focus_is_not_lost(shop_file: Path) -> None:

@@ -160,6 +160,19 @@ def test_search_for_people_shows_what_matched_and_how_much_was_looked_at(
     assert unspool("search", cart, "nowhere", "--quiet") == (0, "", "")
 
 
+def test_search_finds_entries_by_the_line_of_code_that_recorded_them(unspool: Unspool, tmp_path: Path) -> None:
+    path = tmp_path / "traced.unspool"
+    line = {"file": "shop.py", "line": 41, "function": "checkout"}
+    with Recorder(path) as recorder:
+        recorder.record({"n": 0}, "open")
+        recorder.record({"n": 1}, "pay", meta={"caller": line})
+    ran = unspool("search", path, "shop.py:41")
+    assert ran == (0, "       1  caller  shop.py:41 in checkout\n", "unspool: 1 hit in 2 of 2 entries\n")
+    assert unspool("search", path, "shop.py:41", "--json").lines == [
+        {"seq": 1, "kind": "caller", "atom": "", "path": "$", "text": "shop.py:41 in checkout", "span": [0, 10]}
+    ]
+
+
 def test_bisect_tells_first_last_and_all_flips(unspool: Unspool, cart: Path) -> None:
     ran = unspool("bisect", cart, "cart.total > 8", "--json")
     assert ran.code == 0

@@ -15,7 +15,7 @@ from support.recording import record_shop
 from support.values import json_values
 from unspool.delta.structural import diff_values
 from unspool.history import History
-from unspool.model.entries import OpKind
+from unspool.model.entries import CALLER, OpKind, SourceLine
 from unspool.model.keys import Path
 from unspool.recorder import Recorder
 from unspool.store import MemoryStore
@@ -32,6 +32,7 @@ class Told:
     states: list[dict[str, Any]] = field(default_factory=list)
     parents: list[int | None] = field(default_factory=list)
     actions: list[str] = field(default_factory=list)
+    callers: list[str] = field(default_factory=list)
 
     def line(self, at: int) -> list[int]:
         """Entries that lead to one, oldest first."""
@@ -53,15 +54,20 @@ def tell(states: list[dict[str, Any]], parents: list[int | None] | None = None, 
     store = MemoryStore("told.unspool")
     parents = parents or [step - 1 if step else None for step in range(len(states))]
     actions = [f"step {step % 3}" for step in range(len(states))]
+    # Not every entry tells its caller.
+    lines = [
+        SourceLine("shop.py", (40, 42)[step % 2], "Cart.add") if step % 3 else None for step in range(len(states))
+    ]
     with Recorder(store, on_error="raise", **options) as recorder:
         for step, (state, parent) in enumerate(zip(states, parents, strict=True)):
             recorder.record(
                 state,
                 actions[step],
+                meta={} if (line := lines[step]) is None else {CALLER: line.to_meta()},
                 timestamp_ns=START + step * SECOND,
                 parent_seq=None if parent == step - 1 else parent,
             )
-    return Told(History(store), states, parents, actions)
+    return Told(History(store), states, parents, actions, [str(line or "") for line in lines])
 
 
 small = st.integers(0, 3) | st.sampled_from(["a", "b", "", 1.5, None, True])

@@ -26,7 +26,7 @@ from unspool.query.disk_usage import footprint
 from unspool.query.doctor.diagnosis import diagnose
 from unspool.query.lineage import line_to
 from unspool.query.path_writes import WriteKind, all_writes, last_write, next_write, previous_write
-from unspool.query.search import HitKind, changes_where, search
+from unspool.query.search import FACTS, changes_where, search
 from unspool.query.simulator import simulate
 
 NAMES = ("a", "b", "c")
@@ -161,7 +161,7 @@ def check_hits(kept: History, full: History, cut: set[int]) -> None:
     for text in ("1", "id", "from the first"):
         hits = list(search(kept, text))
         whole = [hit for hit in search(full, text) if hit.seq >= kept.first]
-        expected = [hit for hit in whole if hit.seq not in cut or hit.kind is HitKind.ACTION]
+        expected = [hit for hit in whole if hit.seq not in cut or hit.kind in FACTS]
         assert [hit for hit in hits if not hit.older] == expected
         assert {hit.seq for hit in hits if hit.older} <= cut
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from question_histories import damaged_shop
+from question_histories import damaged_shop, tell
 
 from support.recording import record_shop
 from unspool import Recorder
@@ -93,6 +93,14 @@ def test_causes_shapes_and_changes_are_told(tools: Any, shop: tuple[Path, list[d
     assert tools["shape"](path="stock[0].qty", entry=0)["shape"] == f"int {states[0]['stock'][0]['qty']}"
     flips = tools["bisect"](expression="length(keys(after)) < length(keys(before))", change=True)["flips"]
     assert [flip["seq"] for flip in flips] == [seq for seq in range(1, 60) if len(states[seq]) < len(states[seq - 1])]
+
+
+def test_a_search_tells_the_line_of_code_that_recorded_an_entry() -> None:
+    told = tell([{"n": number} for number in range(3)])
+    search = HistoryTools(told.history).tools()["search"]
+    (hit,) = json.loads(search(text="shop.py:42", as_json=True))["hits"]
+    assert (hit["seq"], hit["kind"], hit["text"]) == (1, "caller", told.callers[1])
+    assert told.callers[1] in search(text="shop.py:42")
 
 
 def test_nothing_that_is_executed_is_asked_over_mcp(shop: tuple[Path, list[dict[str, Any]]]) -> None:

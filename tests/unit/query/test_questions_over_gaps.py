@@ -22,7 +22,7 @@ from unspool.query.blame import blame
 from unspool.query.compare import compare
 from unspool.query.expressions import Expression
 from unspool.query.path_writes import all_writes, writes_of
-from unspool.query.search import HitKind, TextQuery, search
+from unspool.query.search import FACTS, HitKind, TextQuery, search
 from unspool.recorder import Recorder
 
 QUESTIONS = [
@@ -135,7 +135,7 @@ def _untouched(told: Told, holes: frozenset[int], seq: int, text: str) -> bool:
 
 
 @settings(max_examples=examples(100))
-@given(gappy(histories() | flickering()), st.sampled_from(["record", "1", "0", "k"]))
+@given(gappy(histories() | flickering()), st.sampled_from(["record", "1", "0", "k", "shop"]))
 def test_hits_are_those_of_the_entries_that_can_be_read(made: tuple[Told, frozenset[int]], text: str) -> None:
     told, holes = made
     kept = [seq for seq in range(len(told.states)) if seq not in holes]
@@ -146,12 +146,14 @@ def test_hits_are_those_of_the_entries_that_can_be_read(made: tuple[Told, frozen
     running = search(told.history, TextQuery(text), skip_damaged=True)
     # Atoms of one entry may stand in another order: only what changed since the entry before is looked at.
     found = list(running)
-    in_states = sorted((hit.seq, hit.kind, repr(hit.path), hit.text) for hit in found if hit.kind != HitKind.ACTION)
-    hits = [hit for hit in search(same.history, TextQuery(text)) if hit.kind != HitKind.ACTION]
+    in_states = sorted((hit.seq, hit.kind, repr(hit.path), hit.text) for hit in found if hit.kind not in FACTS)
+    hits = [hit for hit in search(same.history, TextQuery(text)) if hit.kind not in FACTS]
     assert in_states == sorted((kept[hit.seq], hit.kind, repr(hit.path), hit.text) for hit in hits)
-    # Why an entry happened reads where its state does not.
-    said = [seq for seq, action in enumerate(told.actions) if text in action]
-    assert [hit.seq for hit in found if hit.kind == HitKind.ACTION] == said
+    # Why an entry happened, and from where, reads where its state does not.
+    for kind, facts in ((HitKind.ACTION, told.actions), (HitKind.CALLER, told.callers)):
+        assert [hit.seq for hit in found if hit.kind is kind] == [
+            seq for seq, fact in enumerate(facts) if text in fact
+        ]
     assert [hit.seq for hit in found] == sorted(hit.seq for hit in found)
     assert not running.complete
     assert [int(problem.place.split()[1]) for problem in running.problems] == sorted(holes)

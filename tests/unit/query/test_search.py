@@ -35,7 +35,7 @@ def _text(value: Any) -> str:
 
 
 def brute_search(told: Told, pattern: str) -> set[tuple[int, str, tuple[str | int, ...]]]:
-    """Actions that match, and keys, values and paths among all that every entry changed."""
+    """Actions and callers that match, and keys, values and paths among all that every entry changed."""
 
     def matches(text: str) -> bool:
         return re.search(pattern, text) is not None
@@ -44,6 +44,8 @@ def brute_search(told: Told, pattern: str) -> set[tuple[int, str, tuple[str | in
     for seq, state in enumerate(told.states):
         if matches(told.actions[seq]):
             found.add((seq, "action", ()))
+        if matches(told.callers[seq]):
+            found.add((seq, "caller", ()))
         for leaf in brute_changed(told, seq):
             if matches(_text(value_at(state, leaf))):
                 found.add((seq, "value", leaf))
@@ -82,6 +84,9 @@ words = st.sampled_from(
         "step",
         "Step 1",
         "p 2",
+        "shop.py:42",
+        "py:40 in Cart.add",
+        "cart",
     ]
 )
 
@@ -95,7 +100,10 @@ def test_a_text_is_found_where_what_holds_it_changed(told: Told, text: str) -> N
     assert running.looked_at == len(told.states)
 
 
-@given(histories(), st.sampled_from([r"rec.*2$", r"^\d$", r"rows\[\d\]\.v", "^(k|x)$", r"\[0\]$", r"^step [02]$"]))
+@given(
+    histories(),
+    st.sampled_from([r"rec.*2$", r"^\d$", r"rows\[\d\]\.v", "^(k|x)$", r"\[0\]$", r"^step [02]$", r"^shop.*add$"]),
+)
 def test_a_pattern_is_found_where_what_holds_it_changed(told: Told, pattern: str) -> None:
     hits = list(search(told.history, PatternQuery(pattern)))
     found = {(hit.seq, hit.kind.value, hit.path) for hit in hits}
@@ -295,6 +303,20 @@ def test_notes_are_found_by_what_they_say() -> None:
         (0, "action", "pen", "$"), (0, "value", "pen", "$.a"), (1, "action", "pen", "$"),
     ]  # fmt: skip
     assert running.complete
+
+
+def test_the_line_that_recorded_an_entry_is_found_as_commands_print_it() -> None:
+    store = MemoryStore("called")
+    with Recorder(store, on_error="raise") as recorder:
+        recorder.record({"a": 1}, meta={"caller": {"file": "shop.py", "line": 41, "function": "checkout"}})
+        recorder.note("paid", caller={"file": "shop.py", "line": 41})
+        # What an app keeps by that key is no line of code.
+        recorder.record({"a": 2}, meta={"caller": "shop.py:41"})
+        recorder.record({"a": 3}, meta={"caller": {"file": "shop.py", "line": 42}, "live": {"doubt": True}})
+    history = History(store)
+    found = [(hit.seq, hit.kind.value, hit.path, hit.text) for hit in search(history, "shop.py:41")]
+    assert found == [(0, "caller", (), "shop.py:41 in checkout"), (1, "caller", (), "shop.py:41")]
+    assert [hit.text for hit in search(history, "py:42")] == ["shop.py:42 (line in doubt)"]
 
 
 def test_expressions_and_comparisons_ask_states_alone() -> None:
