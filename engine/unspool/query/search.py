@@ -38,14 +38,25 @@ _EXCERPT: Final = 80
 """Code points of a long text that are reported round a match."""
 
 
-FACTS: Final[Mapping[HitKind, Callable[[Entry], str]]] = {
-    HitKind.ACTION: lambda entry: entry.action,
-    # As `blame` and `diff` spell it, so that what was copied from there is found.
-    HitKind.CALLER: lambda entry: str(caller_of(entry.meta) or ""),
-}
-"""What is looked in besides the state, and how it is read of an entry as one text; empty where an entry has none.
+class Fact(NamedTuple):
+    """Something known of an entry besides its state, in which is looked too.
 
-It is looked in at every entry, at notes and at those whose state cannot be read too."""
+    Attributes:
+        read: returns it as one text; empty where the entry has none.
+        counts: whether a match, given as its text, is a hit.
+    """
+
+    read: Callable[[Entry], str]
+    counts: Callable[[str], bool] = bool
+
+
+FACTS: Final[Mapping[HitKind, Fact]] = {
+    HitKind.ACTION: Fact(lambda entry: entry.action),
+    # As `blame` and `diff` spell it, so that what was copied from there is found. Names alone match in every entry of a
+    # file or function, where whoever types a word looks for what changed.
+    HitKind.CALLER: Fact(lambda entry: str(caller_of(entry.meta) or ""), lambda match: ":" in match),
+}
+"""What is looked in besides the state: at every entry, at notes and at those whose state cannot be read too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -567,10 +578,10 @@ class Search:
             entries = self._reader.entries_from(seq)
             self._facts_known = range(seq, seq + max(1, len(entries)))
             self._fact_hits = {}
-            for kind, read in FACTS.items():
+            for kind, fact in FACTS.items():
                 for entry in entries:
-                    text = read(entry)
-                    if text and (span := find(text)) is not None:
+                    text = fact.read(entry)
+                    if text and (span := find(text)) is not None and fact.counts(text[slice(*span)]):
                         self._fact_hits.setdefault(entry.seq, []).append(_hit(entry.seq, (), kind, text, span))
         return self._fact_hits.get(seq, [])
 

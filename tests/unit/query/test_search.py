@@ -44,7 +44,7 @@ def brute_search(told: Told, pattern: str) -> set[tuple[int, str, tuple[str | in
     for seq, state in enumerate(told.states):
         if matches(told.actions[seq]):
             found.add((seq, "action", ()))
-        if matches(told.callers[seq]):
+        if (match := re.search(pattern, told.callers[seq])) and ":" in match[0]:
             found.add((seq, "caller", ()))
         for leaf in brute_changed(told, seq):
             if matches(_text(value_at(state, leaf))):
@@ -317,6 +317,8 @@ def test_the_line_that_recorded_an_entry_is_found_as_commands_print_it() -> None
     found = [(hit.seq, hit.kind.value, hit.path, hit.text) for hit in search(history, "shop.py:41")]
     assert found == [(0, "caller", (), "shop.py:41 in checkout"), (1, "caller", (), "shop.py:41")]
     assert [hit.text for hit in search(history, "py:42")] == ["shop.py:42 (line in doubt)"]
+    # Every entry of a file or a function would be a hit, among which those in states are lost.
+    assert not list(search(history, "shop")) + list(search(history, "checkout"))
 
 
 def test_expressions_and_comparisons_ask_states_alone() -> None:
