@@ -84,7 +84,8 @@ class Entry:
 
     Attributes:
         seq: 0-based number.
-        id: unique and stable within the history; a source's own id where it has one.
+        id: unique within the history: the source's own where it has one, as git and checkpoints do, else `usual_id`, which
+            for a foreign source is another one each time it is read.
         kind: full, delta or note.
         base_seq: the entry that a delta or a note stands on; None for one that holds the whole state.
         timestamp_ns: nanoseconds since the Unix epoch.
@@ -120,6 +121,11 @@ class Entry:
     def doubt(self) -> str:
         """Why other code than what the entry names may have made some of its changes; see `doubt_in`."""
         return doubt_in(self.meta)
+
+
+def usual_id(history_id: str, seq: int) -> str:
+    """Return the id of an entry that was given none; "" where it is not known which history it belongs to."""
+    return f"{history_id}-{seq}" if history_id else ""
 
 
 def iso_time(timestamp_ns: int) -> str:

@@ -23,7 +23,7 @@ from unspool.history.history import History
 from unspool.history.stats import Health
 from unspool.history.verdict import ChainFault, Verdict
 from unspool.model.encoding import encode
-from unspool.model.entries import HOLE_ATOM
+from unspool.model.entries import HOLE_ATOM, usual_id
 from unspool.model.limits import Cancelled, Progress
 from unspool.model.values import Value
 from unspool.model.wire import EncodedState
@@ -312,7 +312,7 @@ class RepairWriter:
         self._full_bytes = full_bytes
         entry_id = "" if facts is None else str(facts.extra.get("id", ""))
         if not entry_id and self._shifts:
-            entry_id = f"{self._history_id}-{seq}"
+            entry_id = usual_id(self._history_id, seq)
         self._store.append(
             Draft(
                 kind=record.codec.kind,

@@ -14,7 +14,7 @@ from unspool.codec.records import AtomWrite, Form, Record, RecordCodec, encode_d
 from unspool.codec.state_codec import DeltaStrategy, binary_available
 from unspool.errors import ConfigError, UnspoolError
 from unspool.history.history import History, StateView
-from unspool.model.entries import ChangeKind, Entry, EntryKind
+from unspool.model.entries import ChangeKind, Entry, EntryKind, usual_id
 from unspool.model.values import Value
 from unspool.model.wire import EncodedState
 from unspool.query.doctor.chains import rule_named
@@ -119,7 +119,7 @@ def _sampled(entry: Entry, view: StateView, history_id: str, *, begins: bool) ->
         begins,
         is_fork=entry.parent_seq is not None and entry.parent_seq != entry.seq - 1,
         meta=entry.meta or None,
-        entry_id="" if entry.id == f"{history_id}-{entry.seq}" else entry.id,
+        entry_id="" if entry.id == usual_id(history_id, entry.seq) else entry.id,
         # One that begins a window brings the state that follows stand on.
         is_note=entry.kind is EntryKind.NOTE and not begins,
     )

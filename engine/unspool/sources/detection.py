@@ -25,6 +25,7 @@ from unspool.sources.bytestream import CutShort, TailedFile, is_plain, open_byte
 from unspool.sources.documents import (
     DOCUMENT_KINDS,
     SUFFIXES,
+    kind_named,
     kind_of,
     looks_like_lines,
     parse_document,
@@ -559,7 +560,7 @@ def recognised(probe: Probe) -> tuple[str, str]:
         return "XML", "convert it to JSON; as a history in git it is read as text"
     kind = kind_of(head, probe.path.name) or "json"
     if probe.broken and (kind != "msgpack" or _MSGPACK.match(head)):
-        return f"meant as {kind.upper()}, but {probe.broken}", "mend that place"
+        return f"meant as {kind_named(kind).title}, but {probe.broken}", "mend that place"
     if b"\x00" in head:
         return "binary data", ""
     return "plain text", "as a history in git it is read as text; events and states are read a JSON object a line"

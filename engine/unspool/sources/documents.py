@@ -441,7 +441,9 @@ class DocumentKind:
             be of it, so that only a file's name or `--format` tells it.
         is_endless: whether the first half of a document may be one too, so that a file caught half-written does not show.
         goes_by_name: the name decides although the content looks like another kind; else the name counts less than `SURELY`.
-        is_text: whether it is text.
+        is_distinct: text that reads as it is hardly anything else, so that git believes it whatever the file is called: much code
+            reads as YAML (`def f():`) or TOML (`x = 1`).
+        is_text: whether it is text; of what is not, only the content tells the kind.
         is_slow: its parser is written in Python, not in C, so that `Limits.markup_bytes` bounds it.
     """
 
@@ -452,6 +454,7 @@ class DocumentKind:
     looks_so: Callable[[DocumentHead], int] | None
     is_endless: bool = False
     goes_by_name: bool = False
+    is_distinct: bool = False
     is_text: bool = True
     is_slow: bool = False
 
@@ -647,7 +650,7 @@ def _parse_msgpack(data: bytes, limits: Limits) -> Parsed:
 
 
 DOCUMENTS: Final = (
-    DocumentKind("json", "JSON", (".json", ".jsonc", ".json5"), _parse_json, _looks_like_json),
+    DocumentKind("json", "JSON", (".json", ".jsonc", ".json5"), _parse_json, _looks_like_json, is_distinct=True),
     DocumentKind("toml", "TOML", (".toml",), _parse_toml, _looks_like_toml, is_endless=True, is_slow=True),
     DocumentKind(
         "yaml",
@@ -660,7 +663,13 @@ DOCUMENTS: Final = (
         is_slow=True,
     ),
     DocumentKind(
-        "msgpack", "msgpack", (".msgpack", ".mpk", ".mp"), _parse_msgpack, _looks_like_msgpack, is_text=False
+        "msgpack",
+        "msgpack",
+        (".msgpack", ".mpk", ".mp"),
+        _parse_msgpack,
+        _looks_like_msgpack,
+        is_distinct=True,
+        is_text=False,
     ),
     DocumentKind("csv", "CSV", (".csv", ".tsv"), _parse_csv, None, is_endless=True),
     DocumentKind(

@@ -18,7 +18,7 @@ from unspool.codec.records import Record, RecordCodec
 from unspool.errors import CorruptHistory
 from unspool.model import wire
 from unspool.model.encoding import encode
-from unspool.model.entries import NO_META, ChangeKind, Entry
+from unspool.model.entries import NO_META, ChangeKind, Entry, usual_id
 from unspool.model.limits import FREE_BYTES, in_force
 from unspool.model.values import Value
 
@@ -147,11 +147,6 @@ def part_of(extra: Mapping[str, Value]) -> tuple[str, ...] | None:
     """Return the atoms that an entry's fork concerns, from what is unusual about the entry; None for all of them."""
     part = extra.get("part")
     return tuple(map(str, part)) if isinstance(part, list) else None
-
-
-def usual_id(history_id: str, seq: int) -> str:
-    """Return the id of an entry that was given none; "" where it is not known which history it belongs to."""
-    return f"{history_id}-{seq}" if history_id else ""
 
 
 def posting(number: int, kind: ChangeKind) -> int:

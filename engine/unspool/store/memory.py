@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from unspool.codec.records import PackedRecords, Record
 from unspool.errors import EntryNotFound
-from unspool.model.entries import NO_META, ChangeKind, Entry
+from unspool.model.entries import NO_META, ChangeKind, Entry, usual_id
 from unspool.store.protocol import Columns, Draft, RecordRun
 from unspool.store.recordings import empty_tally
 
@@ -124,7 +124,7 @@ def entry_of(draft: Draft, seq: int, history_id: str) -> Entry:
     before = seq - 1 if seq else None
     return Entry(
         seq=seq,
-        id=draft.entry_id or f"{history_id}-{seq}",
+        id=draft.entry_id or usual_id(history_id, seq),
         kind=draft.kind,
         base_seq=None if draft.record.codec.is_full else before,
         timestamp_ns=draft.timestamp_ns,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from unspool.errors import CorruptHistory
-from unspool.model.entries import NO_META, Entry
-from unspool.store.blocks import TailRow, part_of, usual_id
+from unspool.model.entries import NO_META, Entry, usual_id
+from unspool.store.blocks import TailRow, part_of
 from unspool.store.layout import EndMark, FileConnection
 
 _BETWEEN: Final = "WHERE seq >= ? AND seq < ? ORDER BY seq"

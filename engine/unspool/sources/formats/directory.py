@@ -18,7 +18,15 @@ from unspool.model.limits import DEFAULT_LIMITS, Limits
 from unspool.model.values import State, Value
 from unspool.sources.bytestream import CutShort, read_whole, unreadable
 from unspool.sources.detection import Probe, SourceShape, natural_key
-from unspool.sources.documents import COMPRESSED_SUFFIXES, LINE_SUFFIXES, SUFFIXES, kind_of, parse_document, suffix_of
+from unspool.sources.documents import (
+    COMPRESSED_SUFFIXES,
+    LINE_SUFFIXES,
+    SUFFIXES,
+    kind_named,
+    kind_of,
+    parse_document,
+    suffix_of,
+)
 from unspool.sources.entries import (
     PLAUSIBLE_NS,
     Findings,
@@ -60,9 +68,9 @@ def is_document_by_name(name: str) -> bool:
 def guessed_document(data: bytes, kind: str, name: str, limits: Limits) -> Parsed | None:
     """Return a file as a document where its content leaves no doubt, though its name does not say so; else None.
 
-    Much code reads as YAML (`def f():`) or as TOML (`x = 1`), so those are believed of lock files only.
+    Kinds that are not distinct are believed of lock files only.
     """
-    if kind not in ("json", "msgpack") and not name.endswith(".lock"):
+    if not kind_named(kind).is_distinct and not name.endswith(".lock"):
         return None
     try:
         parsed = parse_document(data, kind, limits)

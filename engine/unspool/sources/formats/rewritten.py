@@ -430,7 +430,9 @@ class SavesReader:
             parsed = self._document(save)
         except BrokenText as error:
             if following is not None and following.file != save.file and not error.is_cut_short:
-                self.findings.loss(str(self._path), f"a save was no {self._kind.upper()} ({error}) and was left out")
+                self.findings.loss(
+                    str(self._path), f"a save was no {kind_named(self._kind).title} ({error}) and was left out"
+                )
             else:
                 message = f"caught half-written ({error}); the last good state is kept and the file is watched"
                 if str(error).startswith("Extra data"):
@@ -504,7 +506,7 @@ def open_reader(probe: Probe) -> Reader:
         except TooMuch as error:
             raise LimitExceeded(f"{path}: {error}") from None
         except BrokenText as error:
-            problem = f"no {kind.upper()}: {error}"
+            problem = f"no {kind_named(kind).title}: {error}"
         is_fresh = abs(time.time_ns() - path.stat().st_mtime_ns) < _FRESH_NS
         if not is_fresh or attempt == _OPENING_TRIES - 1:
             break

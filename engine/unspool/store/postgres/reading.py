@@ -12,7 +12,7 @@ from typing import Any, Final, NoReturn
 from unspool.codec.records import FULL_CODECS, PackedRecords, Record
 from unspool.errors import CorruptHistory, EntryDropped, EntryNotFound, ReadOnlyHistory, UnspoolError
 from unspool.files import ScratchFolder
-from unspool.model.entries import ChangeKind, Entry, EntryKind
+from unspool.model.entries import ChangeKind, Entry, EntryKind, usual_id
 from unspool.store.blocks import CHANGE_KINDS, KIND_BITS
 from unspool.store.postgres.connection import ServerConnection, Target, load_driver, parse_target
 from unspool.store.postgres.tables import (
@@ -162,7 +162,7 @@ class PostgresStore:
         before = seq - 1 if seq else None
         told = {"first": gap.first, "last": gap.last, "why": gap.why}
         return Entry(
-            seq=seq, id=f"{self.history_id}-{seq}", kind=EntryKind.DELTA, base_seq=before, timestamp_ns=gap.time_ns,
+            seq=seq, id=usual_id(self.history_id, seq), kind=EntryKind.DELTA, base_seq=before, timestamp_ns=gap.time_ns,
             action=f"hole: {gap.why}", added=0, modified=0, deleted=0, stored_bytes=0, full_bytes=0,
             meta={HOLE_META: told}, parent_seq=before,
         )  # fmt: skip
