@@ -19,7 +19,7 @@ from msgspec import Struct
 from unspool.delta.apply import apply_ops, state_patch
 from unspool.delta.structural import diff_values
 from unspool.errors import ContradictoryDelta, ExpressionError, UnspoolError
-from unspool.model.entries import Op, OpKind, caller_of, iso_time
+from unspool.model.entries import Op, OpKind, caller_of, iso_time, usual_id
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, Step, format_path, spell_key
 from unspool.model.paths import MEMBER_FIELDS, step_of, value_parts
@@ -65,6 +65,10 @@ class NoTest(UnspoolError):
 
 class NoCaller(UnspoolError):
     """An entry does not tell where in the code it was recorded."""
+
+
+class NoId(UnspoolError):
+    """A source gave an entry no id."""
 
 
 class _Sides(Struct, frozen=True):
@@ -564,6 +568,20 @@ def line_of_code(history: History, view: View) -> str:
     return f"{visible(caller.file)}:{caller.line}"
 
 
+def id_text(history: History, view: View) -> str:
+    """Return the id of the head, as other tools know the entry by it: of a version in git, the full hash of the commit.
+
+    Raises:
+        NoId: the source gave none.
+    """
+    entry = history[view.head]
+    # A source that is no file of ours is numbered anew each time it is opened: nobody else knows the entry by that.
+    is_made_up = history.is_foreign and entry.id == usual_id(history.history_id, entry.seq)
+    if is_made_up or not entry.id:
+        raise NoId(f"#{view.head} was given no id by its source; y e copies its number, time and action")
+    return visible(entry.id)
+
+
 def source_argument(history: History) -> str:
     """Return what to call the source on a command line: its file where it has one."""
     if history.is_foreign:
@@ -586,6 +604,9 @@ COPY_KINDS: Final = (
         "s", "whole state as JSON", lambda history, view, detail: to_json(dict(detail.state), indent=2), _always
     ),
     COPY_ENTRY,
+    CopyKind(
+        "i", "id of this entry (git: hash)", lambda history, view, detail: id_text(history, view), _some_entries
+    ),
     CopyKind(
         "f", "file and line (shop.py:41)", lambda history, view, detail: line_of_code(history, view), _some_entries
     ),

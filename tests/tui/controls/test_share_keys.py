@@ -11,6 +11,8 @@ import pytest
 from shop_files import START_NS
 from tui_driver import Driver, drive, make_app, open_file
 
+from support.git_repo import Repo
+from unspool import open_history
 from unspool.model.entries import CALLER, LIVE, SourceLine, iso_time
 from unspool.model.paths import parse_path
 from unspool.model.values import Value
@@ -110,6 +112,50 @@ async def test_a_history_without_entries_has_no_caller_to_copy(tmp_path: Path, c
     Recorder(tmp_path / "a.unspool").close()
     async with drive(make_app(open_file(tmp_path / "a.unspool"))) as driver:
         await driver.press("y", "f")
+        assert "the history is still empty" in driver.line(-1)
+        assert clipboard == []
+
+
+async def test_the_id_of_a_version_in_git_is_the_hash_of_its_commit(tmp_path: Path, clipboard: list[str]) -> None:
+    repo = Repo(tmp_path / "repo")
+    hashes = [repo.commit("state.json", {"n": n}, f"set {n}") for n in range(2)]
+    history = open_history(f"git:{repo.folder}:state.json", follow=False)
+    async with drive(make_app(history, at=0)) as driver:
+        await driver.until(lambda: driver.view.total == 2)
+        await driver.press("y", "i", ".", "y", "i")
+        assert clipboard == hashes
+        assert "id of this entry (git: hash)" in driver.line(-1)
+
+
+async def test_the_id_that_a_source_gave_is_copied_and_where_it_gave_none_that_is_said(
+    tmp_path: Path, clipboard: list[str]
+) -> None:
+    lines = [{"id": "order-7\n\x1b[2J", "state": {"n": 1}}, {"state": {"n": 2}}]
+    source = tmp_path / "a.jsonl"
+    source.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    async with drive(make_app(open_history(source, follow=False), at=0)) as driver:
+        await driver.until(lambda: driver.view.total == 2)
+        await driver.press("y", "i", ".", "y", "i")
+        assert clipboard == ["order-7\\n\\e[2J"]
+        assert "#1 was given no id by its source; y e copies" in driver.line(-1)
+
+
+async def test_an_entry_of_a_file_of_ours_always_has_an_id(tmp_path: Path, clipboard: list[str]) -> None:
+    file = tmp_path / "a.unspool"
+    with Recorder(file) as recorder:
+        recorder.record({"n": 1}, entry_id="order-7")
+        recorder.record({"n": 2})
+    async with drive(make_app(open_file(file), at=0)) as driver:
+        await driver.press("y", "i", ".", "y", "i")
+    # The same whenever the file is opened, so that what was copied finds the entry again.
+    assert clipboard == [entry.id for entry in open_file(file)]
+    assert clipboard[0] == "order-7"
+
+
+async def test_a_history_without_entries_has_no_id_to_copy(tmp_path: Path, clipboard: list[str]) -> None:
+    Recorder(tmp_path / "a.unspool").close()
+    async with drive(make_app(open_file(tmp_path / "a.unspool"))) as driver:
+        await driver.press("y", "i")
         assert "the history is still empty" in driver.line(-1)
         assert clipboard == []
 
