@@ -23,7 +23,7 @@ _MOST_TEXT: Final = 400
 """Letters of a source line, or of an exception's text, that are kept."""
 _MOST_PATH: Final = 4096
 _MOST_METAS: Final = 4096
-_MARKS: Final = ("unseen", "capped", "cut", "doubt")
+_MARKS: Final = ("unseen", "capped", "cut", "doubt", "elsewhere")
 """What an entry may say of itself."""
 _ANY_MARK: Final = frozenset(_MARKS)
 _MAIN: Final = "MainThread"

@@ -178,6 +178,13 @@ def _line_doubt(meta: Mapping[str, Value]) -> str:
     return _UNSEEN if was_unseen(meta) else _MAYBE if said.get("doubt") is True else ""
 
 
+def lag_in(meta: Mapping[str, Value]) -> str:
+    """Return why the state of an entry may be behind what the program had then, for people; empty where it is not."""
+    said = meta.get(LIVE)
+    is_behind = isinstance(said, Mapping) and (said.get("elsewhere") is True or said.get("doubt") is True)
+    return "other values may have changed unseen" if is_behind else ""
+
+
 def doubt_in(meta: Mapping[str, Value]) -> str:
     """Return why other code than what an entry names may have made some of its changes, for people.
 

@@ -520,3 +520,13 @@ def test_diff_says_where_records_are_no_longer_told_apart(unspool: Callable[...,
     assert "rows[*]: id tells the records apart, and did not before" in unspool("diff", path, 1, 2).out
     assert "tells the records apart" not in unspool("diff", path, 2, 3).out
     assert "key_changes" not in unspool("diff", path, 2, 3, "--json").json["changes"][0]
+
+
+def test_show_says_of_a_state_that_it_may_be_behind(unspool: Unspool, tmp_path: Path) -> None:
+    path = tmp_path / "traced.unspool"
+    with Recorder(path) as recorder:
+        recorder.record({"n": 0}, "open", meta={"live": {"elsewhere": True}})
+        recorder.record({"n": 1}, "pay")
+    assert unspool("show", path, "0").out.splitlines()[0].endswith("open (other values may have changed unseen)")
+    assert "doubt" not in unspool("blame", path, "n", "--at", "0").out
+    assert unspool("show", path, "1").out.splitlines()[0].endswith("pay")

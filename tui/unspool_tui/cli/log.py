@@ -14,7 +14,7 @@ import click
 
 from unspool.errors import EntryNotFound, PathNotFound, PathSyntaxError
 from unspool.history.history import Contexts
-from unspool.model.entries import KINDS, EntryKind, iso_time
+from unspool.model.entries import KINDS, EntryKind, iso_time, lag_in
 from unspool.model.json_text import to_json
 from unspool.model.keys import Path, format_path
 from unspool.model.paths import parse_path
@@ -389,8 +389,9 @@ def _show_state(out: Output, history: History, number: int, atom: str | None, no
     if as_json:
         out.json({**show_shape(entry, state), **noted_shape(noted, entry.seq)})
         return
+    lag = lag_in(entry.meta)
     heading = f"entry {entry.seq}  {iso_time(entry.timestamp_ns)}  {visible(entry.action)}"
-    out.line(out.paint(heading.rstrip(), "head"))
+    out.line(out.paint(f"{heading.rstrip()}{f' ({lag})' if lag else ''}", "head"))
     for line in note_lines(noted, entry.seq):
         out.line(out.paint(line.strip(), "name"))
     _print_value(out, state)

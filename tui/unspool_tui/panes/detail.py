@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from unspool.errors import EntryNotKept, UnspoolError
 from unspool.history.history import EMPTY, StateView, without_context
-from unspool.model.entries import EntryKind, SourceLine, caller_of, passed_over_in, was_unseen
+from unspool.model.entries import EntryKind, SourceLine, caller_of, lag_in, passed_over_in, was_unseen
 from unspool.model.values import Value
 from unspool.model.wire import decode
 from unspool_tui.panes.change_list import OPEN_BY_ITSELF
@@ -155,6 +155,7 @@ class Detail(Struct, frozen=True, eq=False):
         caller: the line of code that recorded it; None where that was not kept.
         largest: the change that tells most; None where nothing changed.
         unseen: what the entry tells of was found changed.
+        lag: why the state may be behind what the program had; empty where it is not.
     """
 
     request: DetailRequest
@@ -169,6 +170,7 @@ class Detail(Struct, frozen=True, eq=False):
     caller: SourceLine | None = None
     largest: ValueChange | None = None
     unseen: bool = False
+    lag: str = ""
 
 
 NOTHING: Final = Detail(DetailRequest(-1, None, 0))
@@ -207,6 +209,7 @@ def load_detail(history: History, decoded: Decoded, request: DetailRequest) -> D
         caller=caller_of(entry.meta),
         largest=largest,
         unseen=was_unseen(entry.meta),
+        lag=lag_in(entry.meta),
     )
 
 

@@ -347,7 +347,7 @@ class InspectPane:
             Pane.INSPECT.value,
             "Inspect",
             more=more,
-            left=told,
+            left=told or (((f" {detail.lag} ", "warning"),) if detail.lag else ()),
             right=((size, "faint"),) if size else (),
             focused=view.focuses(Pane.INSPECT),
         )

@@ -7,7 +7,7 @@ A node is one container. Its row is compared by the identity of what it holds, s
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from itertools import compress, count
 from operator import ne
 from typing import Any
@@ -29,6 +29,21 @@ END = object()
 ANY = object()
 """Stands for any item of a row that was compared just before."""
 _MOST_GROWING = 64
+
+
+def _is_confined_row(before: list[int], after: list[int], stored: Sequence[Any]) -> bool | None:
+    """See `Graph.is_confined`, of a row without keys, given as the identities of its items."""
+    size, grown = len(before), len(after) - len(before)
+    if all(key is END for key in stored):
+        return after[:size] == before and grown <= len(stored)
+    if any(type(key) is not int for key in stored):
+        return None
+    places = {key % size if size else 0 for key in stored}
+    if len(stored) == 1 and grown == -1:
+        # It was deleted.
+        place = places.pop()
+        return after == before[:place] + before[place + 1 :]
+    return not grown and all(place in places for place in range(size) if before[place] != after[place])
 
 
 class Graph:
@@ -188,7 +203,7 @@ class Graph:
             self._drain()
         if not is_plain or len(node.ids) < _LONG:
             if not is_plain or not self._took_one(node, key, patch):
-                is_confined = self._is_confined(node, key) if is_plain else None
+                is_confined = self.is_confined(node, (key,))
                 return self.look((node,)), is_confined
             self._grow(patch)
             self._release(patch)
@@ -197,7 +212,7 @@ class Graph:
         kind = type(target)
         is_done = kind is list and self._look_in_list(node, target, key, patch)
         if not is_done and not (kind is dict and self._look_in_dict(node, target, key, patch)):
-            is_confined = self._is_confined(node, key)
+            is_confined = self.is_confined(node, (key,))
             return self.look((node,)), is_confined
         self._grow(patch)
         self._release(patch)
@@ -206,7 +221,7 @@ class Graph:
     def _took_one(self, node: Node, key: Any, patch: Patch) -> bool:
         """Take over the item of a short row that a store names, if a row differs by that one only; return whether it does.
 
-        Most stores are so, and `_is_confined` and `look` would read the row twice to find the same.
+        Most stores are so, and `is_confined` and `look` would read the row twice to find the same.
         """
         target = node.strong if node.weak is None else node.weak()
         if target is None or node.has_odd or node.has_weak or type(key) not in PLAIN:
@@ -232,10 +247,16 @@ class Graph:
             self._replace(node, place, values[place], patch)
         return bool(is_named)
 
-    def _is_confined(self, node: Node, key: Any) -> bool | None:
-        """Whether a row differs from what it was by no other item than one; None where nobody can tell."""
+    def is_confined(self, node: Node, stored: Sequence[Any]) -> bool | None:
+        """Whether a row differs from what it was in no other items than those that were stored to; None where nobody can tell.
+
+        Args:
+            node: the row.
+            stored: the key or position of each store, `END` for a new last item.
+        """
         target = node.strong if node.weak is None else node.weak()
-        if target is None or (node.id == 0 and type(key) is not str):
+        is_plain = node.twin is None and node.attrs is None and node.is_read
+        if not is_plain or target is None or (node.id == 0 and any(type(key) is not str for key in stored)):
             return None
         try:
             keys, values, more = node.shape.read(target, self.limits["items"])
@@ -245,22 +266,16 @@ class Graph:
         if more or node.more:
             return None
         if keys is None or node.keys is None or node.key_ids is None:
-            if key is END:
-                return ids[: len(node.ids)] == node.ids and len(ids) <= len(node.ids) + 1
-            if type(key) is not int:
-                return None
-            place = key % len(node.ids) if node.ids else 0
-            return len(node.ids) - len(ids) in (0, 1) and (
-                ids[:place] == node.ids[:place]
-                and ids[len(ids) - len(node.ids) + place + 1 :] == node.ids[place + 1 :]
-            )
-        if type(key) not in PLAIN:
+            return _is_confined_row(node.ids, ids, stored)
+        if any(type(key) not in PLAIN for key in stored):
             return None
         before = dict(zip(node.key_ids, zip(node.ids, node.keys, strict=True), strict=True))
         after = dict(zip(map(id, keys), zip(ids, keys, strict=True), strict=True))
         changed = [pair[1] for number, pair in before.items() if after.get(number, (-1,))[0] != pair[0]]
         changed += [pair[1] for number, pair in after.items() if number not in before]
-        return all(found is key or (type(found) in PLAIN and found == key) for found in changed)
+        return all(
+            any(found is key or (type(found) in PLAIN and found == key) for key in stored) for found in changed
+        )
 
     def has_changed(self, node: Node, *, is_thorough: bool) -> bool:
         """Whether a row has other items than it had; of a long one only their number counts, unless it is looked at thoroughly."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -28,6 +28,8 @@ _LONGEST_LOST = 0.005
 _LOST_CREDIT = 0.4
 """Seconds of which such looks may use their share in advance."""
 _MOST_HELD = 20_000
+_MOST_KEYS = 32
+"""Stores into one object that are told apart where several make one entry."""
 """Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
 """Nodes that are looked at below an object whose own code changes it."""
 _SWEEP_SHARE = 20
@@ -105,7 +107,8 @@ class Session(Turns):
         self._pending_place: Place | None = None
         self._pending_count = 0
         self._pending_capped = False
-        self._dirty: dict[int, tuple[Node, bool]] = {}
+        self._dirty: dict[int, tuple[Node, bool, list[Any]]] = {}
+        """Nodes that changed, whether what they reach may have too, and the keys that were stored to."""
         self._dirty_place: Place | None = None
         self._dirty_caller: Place | None = None
         self._dirty_thread = ""
@@ -210,6 +213,8 @@ class Session(Turns):
             frame: the frame that it ran in.
             is_prepared: it was looked before it, by `prepare_for_lost`.
         """
+        if self._is_nothing():
+            return False
         before, now = self.statistics["entries"], time.monotonic()
         if self._has_time_for_lost(now):
             is_seen = not self.has_lost
@@ -229,6 +234,8 @@ class Session(Turns):
 
     def prepare_for_lost(self, place: Place, frame: FrameType) -> None:
         """Look for what was changed until now, before a place that cannot be followed."""
+        if self._is_nothing():
+            return
         now = time.monotonic()
         is_complete = self._has_time_for_lost(now) and self.look_at_all(place, frame, seconds=_LONGEST_LOST)
         self.has_lost = self.has_lost or not is_complete
@@ -340,7 +347,12 @@ class Session(Turns):
             self.settle_now(None)
         for node in nodes:
             known = self._dirty.get(node.id)
-            self._dirty[node.id] = (node, below or (known is not None and known[1]))
+            keys = [] if known is None else known[2]
+            if len(keys) < _MOST_KEYS:
+                keys.append(key)
+            elif keys[-1] is not LOST:
+                keys.append(LOST)
+            self._dirty[node.id] = (node, below or (known is not None and known[1]), keys)
         self._dirty_place = place
         if owner != self._owner_frame or self._dirty_caller is None:
             self._dirty_caller = None if frame is None else self.where.caller(frame)
@@ -388,11 +400,13 @@ class Session(Turns):
             return
         dirty, place = list(self._dirty.values()), self._dirty_place
         self._dirty.clear()
-        nodes = [node for node, _ in dirty if not node.is_dead]
+        nodes = [node for node, _, _ in dirty if not node.is_dead]
+        keys = {node.id: keys for node, _, keys in dirty}
         caller, self._dirty_caller = self._dirty_caller, None
         if self._dirty_thread:
             extra["thread"] = self._dirty_thread
-        self.entry(place, frame, nodes, below=any(below for _, below in dirty), caller=caller, **extra)
+        below = any(below for _, below, _ in dirty)
+        self.entry(place, frame, nodes, below=below, keys=keys, caller=caller, **extra)
 
     def has_dirty_elsewhere(self, code: CodeType, line: int) -> bool:
         """Whether what is dirty was changed by another line than this."""
@@ -409,9 +423,20 @@ class Session(Turns):
         *,
         below: bool = False,
         key: Any = LOST,
+        keys: Mapping[int, list[Any]] | None = None,
         **extra: Any,
     ) -> None:
-        """Make an entry of what changed in nodes, unless it has to wait."""
+        """Make an entry of what changed in nodes, unless it has to wait.
+
+        Args:
+            place: the line.
+            frame: the frame that it ran in.
+            nodes: what changed.
+            below: also what they reach may have changed.
+            key: the only item of the one node that may have changed, where that is known.
+            keys: the items that were stored to of each node, by its number, where several stores are one entry.
+            extra: what else is told of it.
+        """
         is_behind = self.link.is_behind
         if self._pending and place is not self._pending_place and not is_behind and self._pending_capped:
             self.flush_pending(frame)
@@ -439,8 +464,8 @@ class Session(Turns):
             if self._pending_capped:
                 extra["capped"] = True
             self._clear_pending()
-            key = LOST
-        self._commit(place, frame, nodes, below=below, extra=extra, key=key)
+            key, keys = LOST, None
+        self._commit(place, frame, nodes, below=below, extra=extra, key=key, keys=keys)
 
     def _hold(self, patch: Patch) -> None:
         """Keep what was found until there is an entry that it belongs to."""
@@ -523,6 +548,7 @@ class Session(Turns):
         below: bool,
         extra: dict[str, Any],
         key: Any = LOST,
+        keys: Mapping[int, list[Any]] | None = None,
     ) -> None:
         began = time.perf_counter()
         graph = self.graph
@@ -532,25 +558,34 @@ class Session(Turns):
             if others:
                 self._emit(place, frame, others, {"unseen": True})
         is_confined: bool | None = None
+        is_certain = False
         if below:
             patch, is_complete = graph.look_below(nodes, _BELOW)
             self.doubt = self.doubt or not is_complete
         elif key is LOST:
+            is_certain = (
+                self.doubt and keys is not None and all(graph.is_confined(node, keys[node.id]) for node in nodes)
+            )
             patch = graph.look(nodes)
         else:
             patch, is_confined = graph.look_at(nodes[0], key)
+            is_certain = is_confined is True and key is not ANY
         if place is not None and nodes and (is_confined is False or (is_confined is None and self.has_escapes)):
             # Somebody else may have changed the rest, or all of it.
             extra["doubt"] = True
         if graph.new_kinds:
             self._take_new_kinds()
-        if not self._number and not self.graph.state.ids and not extra:
-            # Nothing is there yet.
+        if self._is_nothing() and not extra:
             self._hold(patch)
         elif patch or self._held or "exc" in extra or "trace" in extra:
-            self._emit(place, frame, patch, extra)
+            # Lines that stored all items that differ did that, whatever else may have changed unseen.
+            self._emit(place, frame, patch, extra, is_certain=is_certain and not self._held)
         self.is_stale = False
         self.cpu += time.perf_counter() - began
+
+    def _is_nothing(self) -> bool:
+        """Whether nothing that is watched is there yet: nothing of it can have changed."""
+        return not self._number and not self.graph.state.ids
 
     def _take_new_kinds(self) -> None:
         kinds, self.graph.new_kinds = self.graph.new_kinds, set()
@@ -610,8 +645,7 @@ class Session(Turns):
         self.statistics["sweeps"] += 1
         if self.graph.new_kinds:
             self._take_new_kinds()
-        is_nothing = not self._number and not self.graph.state.ids
-        if is_nothing or (self.when is not None and not self._is_when()):
+        if self._is_nothing() or (self.when is not None and not self._is_when()):
             self._hold(patch)
         elif patch:
             extra: dict[str, Any] = {} if is_seen else {"unseen": True}
@@ -655,7 +689,15 @@ class Session(Turns):
         self._emit(None, None, patch, {"action": "jump"})
         self.is_stale = False
 
-    def _emit(self, place: Place | None, frame: FrameType | None, patch: Patch, extra: dict[str, Any]) -> None:
+    def _emit(
+        self,
+        place: Place | None,
+        frame: FrameType | None,
+        patch: Patch,
+        extra: dict[str, Any],
+        *,
+        is_certain: bool = False,
+    ) -> None:
         self._number += 1
         self.statistics["entries"] += 1
         message: dict[str, Any] = {"m": "r", "n": self._number, "t": time.time_ns()}
@@ -667,7 +709,7 @@ class Session(Turns):
         if extra.get("unseen"):
             self.statistics["unseen"] += 1
         elif self.doubt:
-            message["doubt"] = True
+            message["elsewhere" if is_certain else "doubt"] = True
         if self._parent is not None:
             message["parent"], self._parent = self._parent, None
         if self._held:

@@ -301,7 +301,7 @@ def read_code(
             if with_calls and kind != "PRECALL":
                 _list_call(instruction, instructions, number, found, places)
             continue
-        if kind not in _STORES:
+        if kind not in _STORES or _is_annotation(instructions, number):
             continue
         line = (instruction.positions.lineno if instruction.positions else None) or 0
         site = Site(code, places.of(code, line), instruction.offset)
@@ -350,6 +350,14 @@ _LOCALS = frozenset(
     ("STORE_FAST", "STORE_DEREF", "DELETE_FAST", "DELETE_DEREF", "STORE_FAST_STORE_FAST", "STORE_FAST_LOAD_FAST")
 )
 _STORES = _ATTRS | _ITEMS | _LOCALS | _NAMES
+
+
+def _is_annotation(instructions: list[dis.Instruction], number: int) -> bool:
+    """Whether a store is what `name: type` in a class or module leaves behind: no state, and no expression of its own."""
+    if instructions[number].opname != "STORE_SUBSCR":
+        return False
+    before = [item for item in instructions[max(0, number - 4) : number] if item.opname != "EXTENDED_ARG"]
+    return len(before) > 1 and before[-2].opname == "LOAD_NAME" and before[-2].argval == "__annotations__"
 
 
 def _is_augmented(instructions: list[dis.Instruction], number: int) -> bool:
