@@ -427,6 +427,32 @@ def test_lines_that_stored_all_that_differs_are_beyond_doubt_though_a_library_re
     assert seen.entries[-1]["state"]["served"] == 300
 
 
+OVERTAKEN = """\
+class Box:
+    def __init__(self): self.kept, self.items, self.n = {"k": 0}, [0], 0
+BOX = Box()
+OTHER = {"k": 0}
+def sneak(target):
+    target["k"] = -1
+def work(turn):
+    BOX.kept["k"] = turn
+    BOX.items.append(turn)
+    BOX.n = turn
+    sneak(BOX.kept if turn == 300 else OTHER)
+for turn in range(400):
+    work(turn)
+"""
+
+
+@pytest.mark.parametrize("version", monitored())
+def test_what_a_resting_line_stored_over_is_in_doubt_where_it_settles_later(tmp_path: Path, version: str) -> None:
+    seen = record(tmp_path, OVERTAKEN, version, watch=["BOX"], settle="return", rate=0, sweep=60_000)
+    overtaken = next(entry for entry in seen.entries if entry["state"]["kept"]["k"] == -1)
+    assert overtaken.get("doubt") or overtaken.get("unseen") or overtaken["action"].startswith("sneak")
+    assert sum(bool(entry.get("doubt")) for entry in seen.entries) < 10
+    assert sum(bool(entry.get("elsewhere")) for entry in seen.entries) > 200
+
+
 class Late(Exception):
     """What a signal's handler of the program raises."""
 

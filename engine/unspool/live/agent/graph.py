@@ -12,6 +12,7 @@ from itertools import compress, count
 from operator import ne
 from typing import Any
 
+from unspool.live.agent.following import LOST, stored_attribute, stored_item
 from unspool.live.agent.nodes import Cells, Node, Odd, Patch, WeakTarget
 from unspool.live.agent.redaction import Cursor, Redaction
 from unspool.live.agent.shapes import Shape, Shapes
@@ -29,6 +30,10 @@ END = object()
 ANY = object()
 """Stands for any item of a row that was compared just before."""
 _MOST_GROWING = 64
+
+
+Stored = tuple[Any, Any, int]
+"""The key of a store, the key or position of what it left, and the identity of that."""
 
 
 def _is_confined_row(before: list[int], after: list[int], stored: Sequence[Any]) -> bool | None:
@@ -276,6 +281,22 @@ class Graph:
         return all(
             any(found is key or (type(found) in PLAIN and found == key) for key in stored) for found in changed
         )
+
+    def stored_at(self, node: Node, key: Any) -> Stored | None:
+        """Return what a store by a key left in a row just now; None where nobody can tell."""
+        target: Any = node.strong if node.weak is None else node.weak()
+        place = len(target) - 1 if key is END and type(target) is list else key
+        value = stored_item(target, place)
+        if value is LOST and type(place) is str:
+            value = stored_attribute(target, place)
+        return None if value is LOST else (key, place, id(value))
+
+    def is_as_stored(self, node: Node, stored: Sequence[Stored]) -> bool:
+        """Whether a row differs from what it was by stores alone, and by what they left there: nobody stored to the same since."""
+        if self.is_confined(node, [key for key, _, _ in stored]) is not True:
+            return False
+        last = {place: number for _, place, number in stored}
+        return all(self.stored_at(node, place) == (place, place, number) for place, number in last.items())
 
     def has_changed(self, node: Node, *, is_thorough: bool) -> bool:
         """Whether a row has other items than it had; of a long one only their number counts, unless it is looked at thoroughly."""

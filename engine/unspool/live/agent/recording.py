@@ -9,7 +9,7 @@ from types import CodeType, FrameType, FunctionType
 from typing import Any
 
 from unspool.live.agent.following import LOST, Scope, local_value
-from unspool.live.agent.graph import ANY, Graph
+from unspool.live.agent.graph import ANY, Graph, Stored
 from unspool.live.agent.names import Frames, Names
 from unspool.live.agent.nodes import Node, Patch
 from unspool.live.agent.redaction import Redaction
@@ -28,7 +28,7 @@ _LONGEST_LOST = 0.005
 _LOST_CREDIT = 0.4
 """Seconds of which such looks may use their share in advance."""
 _MOST_HELD = 20_000
-_MOST_KEYS = 32
+_MOST_STORED = 32
 """Stores into one object that are told apart where several make one entry."""
 """Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
 """Nodes that are looked at below an object whose own code changes it."""
@@ -107,8 +107,8 @@ class Session(Turns):
         self._pending_place: Place | None = None
         self._pending_count = 0
         self._pending_capped = False
-        self._dirty: dict[int, tuple[Node, bool, list[Any]]] = {}
-        """Nodes that changed, whether what they reach may have too, and the keys that were stored to."""
+        self._dirty: dict[int, tuple[Node, bool, list[Stored | None]]] = {}
+        """Nodes that changed, whether what they reach may have too, and what was stored while anything was in doubt."""
         self._dirty_place: Place | None = None
         self._dirty_caller: Place | None = None
         self._dirty_thread = ""
@@ -347,12 +347,11 @@ class Session(Turns):
             self.settle_now(None)
         for node in nodes:
             known = self._dirty.get(node.id)
-            keys = [] if known is None else known[2]
-            if len(keys) < _MOST_KEYS:
-                keys.append(key)
-            elif keys[-1] is not LOST:
-                keys.append(LOST)
-            self._dirty[node.id] = (node, below or (known is not None and known[1]), keys)
+            stored = [] if known is None else known[2]
+            if len(stored) <= _MOST_STORED:
+                is_told = self.doubt and len(stored) < _MOST_STORED
+                stored.append(self.graph.stored_at(node, key) if is_told else None)
+            self._dirty[node.id] = (node, below or (known is not None and known[1]), stored)
         self._dirty_place = place
         if owner != self._owner_frame or self._dirty_caller is None:
             self._dirty_caller = None if frame is None else self.where.caller(frame)
@@ -401,12 +400,12 @@ class Session(Turns):
         dirty, place = list(self._dirty.values()), self._dirty_place
         self._dirty.clear()
         nodes = [node for node, _, _ in dirty if not node.is_dead]
-        keys = {node.id: keys for node, _, keys in dirty}
+        stored = {node.id: found for node, _, found in dirty}
         caller, self._dirty_caller = self._dirty_caller, None
         if self._dirty_thread:
             extra["thread"] = self._dirty_thread
         below = any(below for _, below, _ in dirty)
-        self.entry(place, frame, nodes, below=below, keys=keys, caller=caller, **extra)
+        self.entry(place, frame, nodes, below=below, stored=stored, caller=caller, **extra)
 
     def has_dirty_elsewhere(self, code: CodeType, line: int) -> bool:
         """Whether what is dirty was changed by another line than this."""
@@ -423,7 +422,7 @@ class Session(Turns):
         *,
         below: bool = False,
         key: Any = LOST,
-        keys: Mapping[int, list[Any]] | None = None,
+        stored: Mapping[int, list[Stored | None]] | None = None,
         **extra: Any,
     ) -> None:
         """Make an entry of what changed in nodes, unless it has to wait.
@@ -434,7 +433,7 @@ class Session(Turns):
             nodes: what changed.
             below: also what they reach may have changed.
             key: the only item of the one node that may have changed, where that is known.
-            keys: the items that were stored to of each node, by its number, where several stores are one entry.
+            stored: what was stored in each node, by its number, where several stores are one entry.
             extra: what else is told of it.
         """
         is_behind = self.link.is_behind
@@ -464,8 +463,8 @@ class Session(Turns):
             if self._pending_capped:
                 extra["capped"] = True
             self._clear_pending()
-            key, keys = LOST, None
-        self._commit(place, frame, nodes, below=below, extra=extra, key=key, keys=keys)
+            key, stored = LOST, None
+        self._commit(place, frame, nodes, below=below, extra=extra, key=key, stored=stored)
 
     def _hold(self, patch: Patch) -> None:
         """Keep what was found until there is an entry that it belongs to."""
@@ -548,7 +547,7 @@ class Session(Turns):
         below: bool,
         extra: dict[str, Any],
         key: Any = LOST,
-        keys: Mapping[int, list[Any]] | None = None,
+        stored: Mapping[int, list[Stored | None]] | None = None,
     ) -> None:
         began = time.perf_counter()
         graph = self.graph
@@ -563,9 +562,7 @@ class Session(Turns):
             patch, is_complete = graph.look_below(nodes, _BELOW)
             self.doubt = self.doubt or not is_complete
         elif key is LOST:
-            is_certain = (
-                self.doubt and keys is not None and all(graph.is_confined(node, keys[node.id]) for node in nodes)
-            )
+            is_certain = self.doubt and stored is not None and self._is_all_stored(nodes, stored)
             patch = graph.look(nodes)
         else:
             patch, is_confined = graph.look_at(nodes[0], key)
@@ -582,6 +579,14 @@ class Session(Turns):
             self._emit(place, frame, patch, extra, is_certain=is_certain and not self._held)
         self.is_stale = False
         self.cpu += time.perf_counter() - began
+
+    def _is_all_stored(self, nodes: Iterable[Node], stored: Mapping[int, list[Stored | None]]) -> bool:
+        """Whether nodes differ from what they were by what was stored in them alone."""
+        for node in nodes:
+            known = [item for item in stored[node.id] if item is not None]
+            if len(known) < len(stored[node.id]) or not self.graph.is_as_stored(node, known):
+                return False
+        return True
 
     def _is_nothing(self) -> bool:
         """Whether nothing that is watched is there yet: nothing of it can have changed."""
