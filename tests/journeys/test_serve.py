@@ -62,7 +62,7 @@ def test_each_server_has_a_token_of_its_own(shop: Path) -> None:
 
 def test_serving_to_other_machines_is_told_to_be_open_to_them(shop: Path) -> None:
     with served(shop, options=("--host", "0.0.0.0")) as server:
-        assert "can be reached from other machines" in server.said
+        wait_until(lambda: "can be reached from other machines" in server.said)
         assert server.address.startswith(f"http://localhost:{server.port}/")
 
 

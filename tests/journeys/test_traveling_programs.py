@@ -69,7 +69,8 @@ def test_a_game_is_put_back_and_plays_on_from_there(game: Path, capsys: pytest.C
 def test_a_negative_number_counts_from_the_end_and_json_tells_what_was_put_back(
     game: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["jump", str(game), "-10", "--json"]) == 0
+    # Not further: what was played once more after a jump to entry 5 is the same again seven entries later at the soonest.
+    assert run(["jump", str(game), "-3", "--json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert answer["seq"] > 0
     assert "snake" in answer["changed"]

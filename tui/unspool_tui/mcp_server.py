@@ -286,7 +286,7 @@ class HistoryTools:
         return self._with_gaps(page, found.problems, patience, "a simpler question")
 
     def search(self, text: str, start: int = 0, limit: int = 50, source: str = "", as_json: bool = False) -> str:
-        """Find something anywhere in what was recorded, oldest first, from entry `start` on.
+        """Find something in the actions, lines of code and states of all entries, oldest first, from entry `start` on.
 
         A text, or a comparison such as `qty > 3`, or `= E` for results of an expression such as `= items[?qty > 3]`.
         Where there may be further hits, that is said: ask again with a later start.

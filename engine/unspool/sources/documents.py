@@ -440,7 +440,7 @@ class DocumentKind:
         looks_so: says of a beginning whether it is of this kind: `SURELY`, `MAYBE` or `NOT_SO`; None where any text may
             be of it, so that only a file's name or `--format` tells it.
         is_endless: whether the first half of a document may be one too, so that a file caught half-written does not show.
-        goes_by_name: the name decides although the content looks like another kind; else the name counts less than `SURELY`.
+        goes_by_name: the name decides although the content looks like another kind; else `SURELY` counts more than the name.
         is_distinct: text that reads as it is hardly anything else, so that git believes it whatever the file is called: much code
             reads as YAML (`def f():`) or TOML (`x = 1`).
         is_text: whether it is text; of what is not, only the content tells the kind.

@@ -400,12 +400,12 @@ class Line:
     sku: str
     qty: int = 0
 class Shop:
-    def __init__(self): self.stock, self.lines, self.served = {"a": 99, "b": 99}, [], 0
+    def __init__(self): self.stock, self.lines, self.served, self.last = {"a": 99, "b": 99}, [], 0, Line("a")
     def step(self):
         sku = RANDOM.choice(("a", "b"))
         self.stock[sku] -= 1
-        self.lines.append(Line(sku))
-        self.lines[-1].qty += 1
+        self.lines.append(sku)
+        self.last.qty += 1
         self.served += 1
         return sku
 RANDOM = random.Random(3)
@@ -451,6 +451,44 @@ def test_what_a_resting_line_stored_over_is_in_doubt_where_it_settles_later(tmp_
     assert overtaken.get("doubt") or overtaken.get("unseen") or overtaken["action"].startswith("sneak")
     assert sum(bool(entry.get("doubt")) for entry in seen.entries) < 10
     assert sum(bool(entry.get("elsewhere")) for entry in seen.entries) > 200
+
+
+RESTING = """\
+ORDERS, RECENT = [], ["a"]
+def change(order):
+    order["total"] = 0
+def add(items, item):
+    items.append(item)
+for _ in range(300):
+    change({}), add([], 1)
+def order(number):
+    ORDERS.append({"id": number, "total": 100})
+    change(ORDERS[-1])
+def rotate():
+    add(RECENT, "d")
+    del RECENT[0]
+order(0)
+rotate()
+"""
+
+
+@pytest.mark.parametrize("settle", ["statement", "return"])
+@pytest.mark.parametrize("version", monitored())
+def test_no_line_is_blamed_beyond_doubt_for_what_a_resting_one_put_into_its_container(
+    tmp_path: Path, version: str, settle: str
+) -> None:
+    seen = record(tmp_path, RESTING, version, watch=["ORDERS", "RECENT"], settle=settle, rate=0, sweep=60_000)
+    before: dict[str, Any] = {"ORDERS": [], "RECENT": ["a"]}
+    for entry in seen.entries:
+        state, action = {"ORDERS": [], "RECENT": [], **entry["state"]}, entry["action"]
+        is_marked = entry.get("doubt") or entry.get("unseen")
+        is_discounted = bool(state["ORDERS"]) and state["ORDERS"][0]["total"] == 0
+        if is_discounted and not (before["ORDERS"] and before["ORDERS"][0]["total"] == 0):
+            assert is_marked or action.startswith("change"), action
+        if "d" in state["RECENT"] and "d" not in before["RECENT"]:
+            assert is_marked or action.startswith("add"), action
+        before = state
+    assert before == {"ORDERS": [{"id": 0, "total": 0}], "RECENT": ["d"]}
 
 
 class Late(Exception):

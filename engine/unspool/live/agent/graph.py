@@ -282,6 +282,10 @@ class Graph:
             any(found is key or (type(found) in PLAIN and found == key) for key in stored) for found in changed
         )
 
+    def tells_apart(self, node: Node, key: Any) -> bool:
+        """Whether a row that differs by a key alone was changed by nothing else: positions move with what others take away."""
+        return key is END or (key is not ANY and node.keys is not None)
+
     def stored_at(self, node: Node, key: Any) -> Stored | None:
         """Return what a store by a key left in a row just now; None where nobody can tell."""
         target: Any = node.strong if node.weak is None else node.weak()
@@ -293,7 +297,8 @@ class Graph:
 
     def is_as_stored(self, node: Node, stored: Sequence[Stored]) -> bool:
         """Whether a row differs from what it was by stores alone, and by what they left there: nobody stored to the same since."""
-        if self.is_confined(node, [key for key, _, _ in stored]) is not True:
+        keys = [key for key, _, _ in stored]
+        if not all(self.tells_apart(node, key) for key in keys) or self.is_confined(node, keys) is not True:
             return False
         last = {place: number for _, place, number in stored}
         return all(self.stored_at(node, place) == (place, place, number) for place, number in last.items())

@@ -21,6 +21,7 @@ from unspool.live.agent.wire import Outlet, class_dict, mro_of, type_name
 _WINDOW = 0.1
 """Seconds over which the entries of a place are counted against its rate."""
 _BELOW = 2_000
+"""Nodes that are looked at below an object whose own code changes it."""
 _LONGEST_AMID = 2.0
 """Seconds that a sweep waits for what is to settle."""
 _LONGEST_LOST = 0.005
@@ -28,10 +29,9 @@ _LONGEST_LOST = 0.005
 _LOST_CREDIT = 0.4
 """Seconds of which such looks may use their share in advance."""
 _MOST_HELD = 20_000
+"""Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
 _MOST_STORED = 32
 """Stores into one object that are told apart where several make one entry."""
-"""Splices that wait for a condition; beyond, the state is sent as a whole once it holds."""
-"""Nodes that are looked at below an object whose own code changes it."""
 _SWEEP_SHARE = 20
 """Sweeps take one part in so many of the time."""
 _MOST_CODES = 50_000
@@ -344,7 +344,9 @@ class Session(Turns):
             return
         owner = self._owner_of(frame)
         if self._dirty and owner != self._owner_frame:
-            self.settle_now(None)
+            # Another thread's changes of the same object are seen together with this store.
+            is_mixed = any(node.id in self._dirty for node in nodes)
+            self.settle_now(None, **({"doubt": True} if is_mixed else {}))
         for node in nodes:
             known = self._dirty.get(node.id)
             stored = [] if known is None else known[2]
@@ -564,9 +566,11 @@ class Session(Turns):
         elif key is LOST:
             is_certain = self.doubt and stored is not None and self._is_all_stored(nodes, stored)
             patch = graph.look(nodes)
+            # What a new container holds may have been put there since it was stored.
+            is_certain = is_certain and not patch.rows
         else:
             patch, is_confined = graph.look_at(nodes[0], key)
-            is_certain = is_confined is True and key is not ANY
+            is_certain = is_confined is True and graph.tells_apart(nodes[0], key)
         if place is not None and nodes and (is_confined is False or (is_confined is None and self.has_escapes)):
             # Somebody else may have changed the rest, or all of it.
             extra["doubt"] = True
@@ -575,7 +579,7 @@ class Session(Turns):
         if self._is_nothing() and not extra:
             self._hold(patch)
         elif patch or self._held or "exc" in extra or "trace" in extra:
-            # Lines that stored all items that differ did that, whatever else may have changed unseen.
+            # What stored all items that differ did that, whatever else may have changed unseen.
             self._emit(place, frame, patch, extra, is_certain=is_certain and not self._held)
         self.is_stale = False
         self.cpu += time.perf_counter() - began

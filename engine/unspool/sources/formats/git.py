@@ -583,7 +583,7 @@ class GitReader:
             if parsed is None:
                 return replace(made, state=text_state(data))
         except (BrokenText, CutShort, UnreadableSource) as error:
-            reason = str(error) or "its compressed data ends early"
+            reason = str(error) or "its data ends early"
             self.findings.loss(place, f"not readable ({reason}); this version was left out")
             return None
         if parsed.repeated_key is not None:
