@@ -69,6 +69,17 @@ def told(terminal: Terminal, pattern: str) -> None:
         assert monotonic() < end, f"{pattern!r} was never told"
 
 
+def export(terminal: Terminal, kind: str, path: Path) -> None:
+    """Export to the name that is proposed, and wait for the file: a key that comes while the question closes is nobody's."""
+    terminal.send("E", kind)
+    terminal.wait_for(re.escape(path.name))
+    terminal.send("enter")
+    end = monotonic() + PATIENCE
+    while not path.exists():
+        assert monotonic() < end, terminal.screen.text
+        terminal.read(0.05)
+
+
 def leave(terminal: Terminal) -> None:
     terminal.send("q")
     assert terminal.wait() == 0
@@ -104,7 +115,7 @@ def test_marking_a_base_diffing_and_exporting_the_patch(opened: Terminal, tmp_pa
     opened.wait_for(r"10/99")
     opened.send("m", ":", "30", "enter")
     opened.wait_for(r"#10 base → #30")
-    opened.send("E", "d", "enter")
+    export(opened, "d", tmp_path / "shop-30.patch.json")
     told(opened, r"wrote .* to shop-30\.patch\.json")
     patch = json.loads((tmp_path / "shop-30.patch.json").read_text())
     assert {"op": "replace", "path": "/user/visits", "value": 30} in patch
@@ -185,11 +196,11 @@ def test_a_whole_day_from_opening_to_leaving(history_file: Path, opened: Termina
     opened.wait_for(r"42/99")
     opened.send("m", "n", ":", "50", "enter")
     opened.wait_for(r"#42 base → #50")
-    opened.send("E", "d", "enter")
+    export(opened, "d", tmp_path / "shop-50.patch.json")
     told(opened, r"wrote .* to shop-50\.patch\.json")
     patch = json.loads((tmp_path / "shop-50.patch.json").read_text())
     assert {"op": "replace", "path": "/note", "value": "all quiet"} in patch
-    opened.send("E", "1", "enter")
+    export(opened, "1", tmp_path / "shop.jsonl")
     told(opened, r"wrote .* to shop\.jsonl")
     assert len((tmp_path / "shop.jsonl").read_text().splitlines()) == 100
     opened.send("M", "f")
