@@ -172,7 +172,8 @@ class Travel:
                 self._obey(request)
         finally:
             for request in waiting:
-                request.refuse("the program was interrupted before it was put back")
+                if request.is_open:
+                    request.refuse("the program was interrupted before it was put back")
                 with suppress(ValueError):
                     self._line.remove(request)
             self.waits = bool(self._line)

@@ -41,14 +41,11 @@ def _is_confined_row(before: list[int], after: list[int], stored: Sequence[Any])
     size, grown = len(before), len(after) - len(before)
     if all(key is END for key in stored):
         return after[:size] == before and grown <= len(stored)
-    if any(type(key) is not int for key in stored):
+    if len(stored) != 1 or type(stored[0]) is not int:
         return None
-    places = {key % size if size else 0 for key in stored}
-    if len(stored) == 1 and grown == -1:
-        # It was deleted.
-        place = places.pop()
-        return after == before[:place] + before[place + 1 :]
-    return not grown and all(place in places for place in range(size) if before[place] != after[place])
+    place = stored[0] % size if size else 0
+    # It was stored to, or deleted.
+    return grown in (0, -1) and after[:place] == before[:place] and after[place + 1 + grown :] == before[place + 1 :]
 
 
 class Graph:
